@@ -91,6 +91,9 @@ struct RowResult {
   Incarnation incarnation{};
   int32_t count = 0;  // tokens emitted, 0 … 1 + K; 0 for a non-final chunk and for an inert row
   int32_t proposed = 0;  // real drafts that were verified (sentinels are none)
+  // Emitted tokens that were drafts: count - 1, or count when the row's last token, the one that
+  // ended it, was an accepted draft too.
+  int32_t accepted = 0;
   RowEnd end = RowEnd::kNone;
   std::array<TokenId, kDraftsMax + 1> tokens{};
 };

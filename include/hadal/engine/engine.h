@@ -11,33 +11,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
-#include <string>
-#include <vector>
 
 #include "hadal/base/clock.h"
 #include "hadal/base/status.h"
 #include "hadal/core/limits.h"
 #include "hadal/core/request.h"
-#include "hadal/core/step_plan.h"
 #include "hadal/runner/runner.h"
 
 namespace hadal {
-
-// What happened to one request in one step.
-struct OutputEvent {
-  RequestId request{};
-  // Newly generated, in order; the ending EOS or stop token included. At most 1 + kDraftsMax a
-  // step.
-  int32_t count = 0;
-  std::array<TokenId, kDraftsMax + 1> tokens{};
-  // The request's last event. The fields below are set only then.
-  bool end = false;
-  FinishReason reason = FinishReason::kStop;
-  TokenId stop_token = kNoToken;  // the token that ended it, for reason kStop
-  Usage usage;
-  Error error;  // for reason kError
-};
 
 // Receives events, on the loop thread. Must not block: what it cannot place it deals with by its
 // own policy.
@@ -53,6 +34,7 @@ struct EngineOptions {
   int steps_in_flight_max = 1;  // 1: synchronous scheduling, 2: asynchronous
   Duration watchdog =
       std::chrono::seconds(60);  // longest time without a step finishing while one is in flight
+  bool prefix_cache = true;      // share the pages of common prefixes
   bool explain = false;          // log one line for every refusal of the scheduler
 };
 
