@@ -55,6 +55,11 @@ install_packages() {  # packages...
     "${missing[@]}" || die "apt-get install failed; its message above names the package"
 }
 
+# Without package lists apt does not even name the archive that the header comes from.
+ensure_package_lists() {
+  [[ -n $(apt-get indextargets 'Created-By: Packages') ]] || as_root apt-get update --quiet=2
+}
+
 # apt gives whatever the release holds, and an older release holds tools too old for C++20.
 check_version() {  # tool, found, wanted
   dpkg --compare-versions "$2" ge "$3" ||
@@ -74,6 +79,7 @@ main() {
   install_packages "${packages[@]}"
   check_version cmake "$(cmake --version | awk 'NR == 1 { print $3 }')" "$cmake_version_min"
   check_version g++ "$(g++ -dumpfullversion)" "$gcc_version_min"
+  ensure_package_lists
   # CMake has a second way to the header, so a failure here is not the end.
   "$root/scripts/deps/fetch_httplib.sh" || say "going on without; CMake will try to download the header"
 }

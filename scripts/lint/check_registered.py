@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from repository import MODULE_KEYWORDS, TESTS_KEYWORDS, Finding, cmake_calls, run_lint
 
 HELP_SECONDS_MAX = 20
-NEEDS_TORCH = re.compile(r"^(?:import torch|from torch)\b", re.MULTILINE)
+NEEDS_PACKAGES = re.compile(r"^(?:import|from) (?:numpy|openai|tokenizers|torch)\b", re.MULTILINE)
 ARGPARSE_HELP = re.compile(r"ArgumentParser\(\s*description=")
 
 
@@ -66,7 +66,7 @@ def names_python_test(cmake_text, name):
 
 def check_help(repository, path, text):
     """Findings about the --help of one executable script."""
-    if NEEDS_TORCH.search(text):
+    if NEEDS_PACKAGES.search(text):
         if not ARGPARSE_HELP.search(text):
             yield Finding(path, 0, "gives argparse no description")
         return

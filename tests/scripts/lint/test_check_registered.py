@@ -56,7 +56,7 @@ class CheckRegisteredTest(LintTest):
             ("scripts/silent.sh", "no usage text"),
         )
 
-    def test_script_that_needs_torch_is_only_read(self):
+    def test_script_that_needs_packages_is_only_read(self):
         start = "#!/usr/bin/env python3\nimport torch\n"
         self.write("scripts/a.py", start + "argparse.ArgumentParser(description=__doc__)\n", True)
         self.assert_findings(check_registered.check)
