@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Writes checkpoint folders of tiny-r1.
 
-  export.py trained --checkpoint FILE.pt --tokenizer DIR --out DIR   bf16, once after training; needs PyTorch
+  export.py trained --checkpoint FILE.pt --tokenizer DIR --out DIR   bf16, once after training
   export.py fp8     --source DIR --out DIR                           DIR: that bf16 folder
-  export.py bf16    --source DIR --out DIR                           DIR: the FP8 folder, multiplied out
+  export.py bf16    --source DIR --out DIR                           DIR: the FP8 folder
   export.py nvfp4   --source DIR --calibration FILE.json --out DIR   DIR: the FP8 folder
 
-The FP8 form is the released master. bf16 and nvfp4 follow from it bit for bit and need numpy only; FILE.json
-is written by `evaluate.py calibrate`.
+The FP8 form is the released master. bf16 and nvfp4 follow from it bit for bit and need numpy only;
+FILE.json is written by `evaluate.py calibrate`.
 """
 
 import argparse
@@ -153,7 +153,8 @@ def export_fp8(source, out):
 
 
 def multiplied_out(fp8_folder):
-    """{name: (dtype, array)} of an FP8 folder with its e4m3 weights multiplied out and rounded to bf16."""
+    """{name: (dtype, array)} of an FP8 folder with its e4m3 weights multiplied out and rounded
+    to bf16."""
     raw, out = read_folder(fp8_folder), {}
     for name, (dtype, array) in raw.items():
         if dtype == "F8_E4M3":
@@ -171,8 +172,8 @@ def export_bf16(source, out):
 
 
 def nvfp4_tensors(name, tensors, input_amax):
-    """The four stored tensors of one NVFP4 weight. gate_proj and up_proj share a tensor scale, because
-    engines fuse them into one matrix."""
+    """The four stored tensors of one NVFP4 weight. gate_proj and up_proj share a tensor scale,
+    because engines fuse them into one matrix."""
     values = quant.from_bf16(tensors[name][1])
     twins = (name.replace("gate_proj", "up_proj"), name.replace("up_proj", "gate_proj"))
     amax = max(np.abs(quant.from_bf16(tensors[twin][1])).max() for twin in twins)

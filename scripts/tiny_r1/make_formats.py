@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the bf16 and NVFP4 forms of the bundled tiny-r1 for the tests, and checks every shard's SHA-256.
+"""Makes the bf16 and NVFP4 forms of the bundled tiny-r1 for the tests, and checks every shard's
+SHA-256.
 
-  make_formats.py --out build/host/models      writes tiny-r1-bf16 and tiny-r1-nvfp4 below that folder
+  make_formats.py --out build/host/models     writes tiny-r1-bf16 and tiny-r1-nvfp4 below that folder
 
 A form whose shards are there and have the right sums is left alone. Needs numpy.
 """
@@ -35,7 +36,8 @@ def shard_sums(folder):
 
 
 def make(form, sums, out):
-    """Exports beside the final folder and renames, so that an interrupted run leaves nothing half made."""
+    """Exports beside the final folder and renames, so that an interrupted run leaves nothing
+    half made."""
     import export  # needs numpy, which a run that finds everything in place does not
 
     unfinished = out / (form + ".unfinished")

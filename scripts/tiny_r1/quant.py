@@ -1,7 +1,7 @@
 """The number formats of the checkpoints, bit for bit, in numpy: bf16, e4m3, e2m1, block FP8, NVFP4.
 
-Codes are kept as unsigned integers (bf16: uint16, e4m3 and packed e2m1: uint8), values as fp32. Every
-conversion rounds to nearest, ties to even.
+Codes are kept as unsigned integers (bf16: uint16, e4m3 and packed e2m1: uint8), values as fp32.
+Every conversion rounds to nearest, ties to even.
 """
 
 import numpy as np
@@ -74,7 +74,8 @@ def to_e2m1(x):
 
 
 def fp8_quantize(w, block=FP8_BLOCK):
-    """[N, K] fp32 -> (codes [N, K], scale_inv [ceil(N/128), ceil(K/128)]). Dequantise by multiplying."""
+    """[N, K] fp32 -> (codes [N, K], scale_inv [ceil(N/128), ceil(K/128)]). Dequantise by
+    multiplying."""
     n, k = w.shape
     row_blocks, column_blocks = -(-n // block), -(-k // block)
     padded = np.zeros((row_blocks * block, column_blocks * block), F32)
@@ -107,7 +108,8 @@ def nvfp4_tensor_scale(amax):
 
 
 def nvfp4_quantize(w, tensor_scale):
-    """[N, K] fp32 -> (packed [N, K/2], e4m3 scale codes [N, K/16]). The low nibble is the even column."""
+    """[N, K] fp32 -> (packed [N, K/2], e4m3 scale codes [N, K/16]). The low nibble is the even
+    column."""
     n, k = w.shape
     groups = np.asarray(w, F32).reshape(n, k // NVFP4_GROUP, NVFP4_GROUP)
     amax = np.abs(groups).max(-1)

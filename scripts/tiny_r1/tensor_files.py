@@ -14,7 +14,8 @@ NUMPY_TYPES = {"BF16": np.uint16, "F32": np.float32, "F8_E4M3": np.uint8, "U8": 
 
 
 def write_safetensors(path, tensors):
-    """tensors: list of (name, dtype, array). Wide types come first, so that every tensor is aligned."""
+    """tensors: list of (name, dtype, array). Wide types come first, so that every tensor is
+    aligned."""
     tensors = sorted(tensors, key=lambda t: (-t[2].itemsize, t[0]))
     header, offset = {"__metadata__": {"format": "pt"}}, 0
     for name, dtype, array in tensors:
@@ -44,8 +45,8 @@ def read_safetensors(path):
 
 
 def write_sharded(folder, tensors, shard_bytes_max, last=()):
-    """Writes tensors, in order, into shards of at most `shard_bytes_max`, and the index; returns the number
-    of shards. Names in `last` go to the end."""
+    """Writes tensors, in order, into shards of at most `shard_bytes_max`, and the index; returns
+    the number of shards. Names in `last` go to the end."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     shards = [[]]
@@ -74,7 +75,8 @@ def read_folder(folder):
 
 
 def dequantize_folder(folder):
-    """{name: fp32 array} of a bf16, FP8 or NVFP4 checkpoint. The stored type of each tensor decides."""
+    """{name: fp32 array} of a bf16, FP8 or NVFP4 checkpoint. The stored type of each tensor
+    decides."""
     raw, values = read_folder(folder), {}
     for name, (dtype, array) in raw.items():
         if dtype == "BF16":
