@@ -9,6 +9,29 @@
 #include "scheduler/verification.h"
 
 namespace hadal {
+namespace {
+
+void describe_end(RowEnd end, TokenId last_token, OutputEvent& event) {
+  switch (end) {
+    case RowEnd::kEos:
+    case RowEnd::kStopToken:
+      event.reason = FinishReason::kStop;
+      event.stop_token = last_token;
+      return;
+    case RowEnd::kLength:
+      event.reason = FinishReason::kLength;
+      return;
+    case RowEnd::kNotFinite:
+      event.reason = FinishReason::kError;
+      event.error = {ErrorCode::kInternal, "the model's logits are not finite"};
+      return;
+    case RowEnd::kNone:
+      break;
+  }
+  HADAL_CHECK(false, "the row did not end");
+}
+
+}  // namespace
 
 bool Scheduler::ServedBefore::operator()(const Sequence* a, const Sequence* b) const {
   return std::pair(a->priority, a->arrival) < std::pair(b->priority, b->arrival);
@@ -155,13 +178,6 @@ void Scheduler::apply_row(const Step& step, size_t row, const RowResult& result,
 // The sequence may have been preempted since: its tokens count all the same.
 void Scheduler::apply_sampled(Sequence& sequence, const Step& step, const PlanRow& row,
                               const RowResult& result, OutputEvents& events) {
-  if (result.end == RowEnd::kNotFinite) {
-    end(sequence,
-        {.reason = FinishReason::kError,
-         .error = {ErrorCode::kInternal, "the model's logits are not finite"}},
-        events);
-    return;
-  }
   check_sampled(sequence, step, row, result);
   const auto delivered = static_cast<int32_t>(
       std::min<int64_t>(result.count, sequence.output_max - sequence.output()));
@@ -178,14 +194,13 @@ void Scheduler::apply_sampled(Sequence& sequence, const Step& step, const PlanRo
   std::copy_n(result.tokens.begin(), delivered, event.tokens.begin());
   const bool stopped_by_host =
       sequence.stops_at_output_max && sequence.output() == sequence.output_max;
-  if (result.end == RowEnd::kNone && !stopped_by_host) {
-    events.push_back(event);
+  if (stopped_by_host) {
+    event.reason = FinishReason::kStop;
+  } else if (result.end == RowEnd::kNone) {
+    events.push_back(std::move(event));
     return;
-  }
-  event.reason = result.end == RowEnd::kLength && !stopped_by_host ? FinishReason::kLength
-                                                                   : FinishReason::kStop;
-  if (event.reason == FinishReason::kStop && !stopped_by_host) {
-    event.stop_token = sequence.tokens.back();
+  } else {
+    describe_end(result.end, sequence.tokens.back(), event);
   }
   end(sequence, std::move(event), events);
 }
@@ -211,7 +226,8 @@ void Scheduler::publish(Sequence& sequence) {
 void Scheduler::check_sampled(const Sequence& sequence, const Step& step, const PlanRow& row,
                               const RowResult& result) const {
   const int32_t drafts = row.kind == RowKind::kDecode ? step.plan.drafts : 0;
-  HADAL_CHECK(result.count >= 1 && result.count <= 1 + drafts,
+  const int32_t least = result.end == RowEnd::kNotFinite ? 0 : 1;
+  HADAL_CHECK(result.count >= least && result.count <= 1 + drafts,
               "request {}: {} tokens of a row with {} drafts", raw(sequence.id), result.count,
               drafts);
   HADAL_CHECK(result.proposed <= drafts && result.accepted <= result.proposed,

@@ -203,9 +203,9 @@ void StepStateImpl::verify_row(ActiveRow& row, TensorView logits) {
       break;
     }
     emit(row.result, slot, token);
-    if (row.result.end != RowEnd::kNone) break;
     const bool accepted = r + 1 < row.logit_rows && slot.drafts[static_cast<size_t>(r)] == token;
-    if (!accepted) break;
+    row.result.accepted += accepted ? 1 : 0;
+    if (row.result.end != RowEnd::kNone || !accepted) break;
   }
   row.verified = unsampled + row.result.count;
 }

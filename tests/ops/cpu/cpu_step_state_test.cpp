@@ -202,6 +202,7 @@ TEST(StepState, ADraftIsAcceptedIffItEqualsTheSampledToken) {
     const StepResult r = s.finish();
     EXPECT_EQ(tokens(r.rows[0]), c.emitted);
     EXPECT_EQ(r.rows[0].proposed, 3);
+    EXPECT_EQ(r.rows[0].accepted, count - 1);
     EXPECT_EQ(r.rows[0].end, RowEnd::kNone);
 
     StepPlan next = s.plan(3);
@@ -248,6 +249,7 @@ TEST(StepState, EosEndsTheRowAndTheNextStepFindsItInert) {
   const StepResult r = s.finish();
   EXPECT_THAT(tokens(r.rows[0]), ElementsAre(14, kEos));
   EXPECT_EQ(r.rows[0].end, RowEnd::kEos);
+  EXPECT_EQ(r.rows[0].accepted, 1);  // the draft for the token of EOS was another one
   EXPECT_EQ(r.rows[0].proposed, 3);
 
   StepPlan after = s.plan(3);
@@ -283,6 +285,7 @@ TEST(StepState, StopTokenEndsTheRowAlsoAmongAcceptedDrafts) {
   const StepResult r = s.run(p, {14, 15, 16, 17}, {{2}, {2}, {2}});
   EXPECT_THAT(tokens(r.rows[0]), ElementsAre(14, 15));
   EXPECT_EQ(r.rows[0].end, RowEnd::kStopToken);
+  EXPECT_EQ(r.rows[0].accepted, 2);  // the stop token was an accepted draft too
 }
 
 TEST(StepState, LengthCutsTheOutputNotTheQueryTokens) {
@@ -292,6 +295,7 @@ TEST(StepState, LengthCutsTheOutputNotTheQueryTokens) {
     Stepper::decode(p, 0);
     const StepResult r = s.run(p, {14, 15, 16, 17}, {{2}, {2}, {2}});
     EXPECT_EQ(r.rows[0].count, std::min(left - 1, 4));
+    EXPECT_EQ(r.rows[0].accepted, std::min(left - 1, 3));
     EXPECT_EQ(r.rows[0].end, left - 1 <= 4 ? RowEnd::kLength : RowEnd::kNone) << left;
   }
 }
