@@ -48,6 +48,7 @@ class Harness {
     for (int i = 0; i < prompt_tokens; ++i) request.prompt.push_back(first + 7 * i);
     request.sampling.max_tokens = max_tokens;
     request.sampling.temperature = 0;
+    request.sampling.ignore_eos = model_.eos_period == 0;  // token 1 may come by chance
     return request;
   }
   RequestId add(int prompt_tokens, int max_tokens) {
