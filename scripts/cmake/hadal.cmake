@@ -93,6 +93,10 @@ function(hadal_tests folder label)
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 120)
   endif()
+  set(fixture)
+  if(NOT label STREQUAL "unit")
+    set(fixture FIXTURES_REQUIRED tiny_r1_formats)  # tests/CMakeLists.txt
+  endif()
   string(REPLACE "/" "_" id ${folder})
   set(target hadal_${id}_${label}_tests)
   list(TRANSFORM T_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/tests/${folder}/)
@@ -100,7 +104,7 @@ function(hadal_tests folder label)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE hadal_build_flags ${T_LINK} hadal_test_support GTest::gmock_main)
   gtest_discover_tests(${target} TEST_PREFIX ${folder}/ DISCOVERY_MODE PRE_TEST
-    PROPERTIES LABELS ${label} TIMEOUT ${T_TIMEOUT})
+    PROPERTIES LABELS ${label} TIMEOUT ${T_TIMEOUT} ${fixture})
 endfunction()
 
 # Everything that verifies public headers, as one target built by default.

@@ -30,6 +30,9 @@
 
 namespace hadal::ops {
 
+// What alloc() rounds sizes up to; the arithmetic that sizes an arena counts with it.
+inline constexpr int64_t kScratchAlignment = 256;
+
 // Scratch memory of one launch thread (and, on a GPU, its stream): a bump arena that is sized once.
 class ExecContext {
  public:
