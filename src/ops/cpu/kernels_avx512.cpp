@@ -1,0 +1,76 @@
+// The AVX-512 path: products of bf16 pairs by vdpbf16ps.
+#include "ops/cpu/attend_f32.h"
+#include "ops/cpu/decode_avx2.h"
+#include "ops/cpu/elementwise.h"
+#include "ops/cpu/gemm_bf16.h"
+#include "ops/cpu/gemm_f32.h"
+
+namespace hadal::ops {
+namespace {
+
+// Two partial sums an output, of even and odd input pairs, added at the end of the block.
+struct BlockAvx512 {
+  struct Session {};
+
+  static void multiply(const uint16_t* inputs, int64_t stride, int rows,
+                       const uint8_t* const weights[2], int tile_rows, int tiles,
+                       const float scales[2], float* sums, float*) {
+    for (int t = 0; t < tile_rows; ++t) {
+      float* const sum = sums + t * kGemmRows * kTileOutputs;
+      int r = 0;
+      for (; r + 4 <= rows; r += 4) {
+        rows_of<4>(inputs + r * stride, stride, weights[t], tiles, scales[t],
+                   sum + r * kTileOutputs);
+      }
+      for (; r < rows; ++r) {
+        rows_of<1>(inputs + r * stride, stride, weights[t], tiles, scales[t],
+                   sum + r * kTileOutputs);
+      }
+    }
+  }
+
+ private:
+  template <int kRows>
+  static void rows_of(const uint16_t* inputs, int64_t stride, const uint8_t* weights, int tiles,
+                      float scale, float* sums) {
+    __m512 part[kRows][2];
+    for (auto& p : part) p[0] = p[1] = _mm512_setzero_ps();
+    for (int pair = 0; pair < tiles * kTileInputs / 2; pair += 2) {
+      for (int j = 0; j < 2; ++j) {
+        const auto w = (__m512bh)_mm512_load_si512(weights + (pair + j) * 64);
+        for (int r = 0; r < kRows; ++r) {
+          int32_t x;
+          __builtin_memcpy(&x, inputs + r * stride + (pair + j) * 2, sizeof(x));
+          part[r][j] = _mm512_dpbf16_ps(part[r][j], (__m512bh)_mm512_set1_epi32(x), w);
+        }
+      }
+    }
+    for (int r = 0; r < kRows; ++r) {
+      const __m512 sum = _mm512_load_ps(sums + r * kTileOutputs);
+      const __m512 product = _mm512_add_ps(part[r][0], part[r][1]);
+      _mm512_store_ps(sums + r * kTileOutputs,
+                      _mm512_fmadd_ps(product, _mm512_set1_ps(scale), sum));
+    }
+  }
+};
+
+}  // namespace
+
+const KernelTable& avx512_kernels() {
+  static constexpr KernelTable kTable{.gemm_scratch_bytes = gemm_bf16_scratch_bytes,
+                                      .gemm = gemm_bf16<BlockAvx512>,
+                                      .gemm_f32 = gemm_f32<DecodeAvx2>,
+                                      .attend_scratch_bytes = attend_f32_scratch_bytes,
+                                      .attend = attend_f32,
+                                      .merge_split = merge_split,
+                                      .rms_norm = rms_norm,
+                                      .add_rms_norm = add_rms_norm,
+                                      .silu_mul = silu_mul,
+                                      .sigmoid = sigmoid,
+                                      .add_scaled = add_scaled,
+                                      .to_bf16 = to_bf16,
+                                      .from_bf16 = from_bf16};
+  return kTable;
+}
+
+}  // namespace hadal::ops
