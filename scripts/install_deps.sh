@@ -16,7 +16,7 @@ TEXT
 
 readonly root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly build_packages=(
-  g++ cmake ninja-build ccache pkg-config ca-certificates curl
+  g++ cmake ninja-build ccache pkg-config ca-certificates curl xz-utils
   nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev libyaml-cpp-dev libssl-dev)
 readonly test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev libonig-dev clang-format git python3 python3-venv)
