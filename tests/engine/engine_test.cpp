@@ -104,5 +104,137 @@ TEST_P(EngineAtDepth, AnswersManyClientsAtOnce) {
 
 INSTANTIATE_TEST_SUITE_P(SyncAndAsync, EngineAtDepth, ::testing::Values(1, 2));
 
+// "Every request ends with one error event"; later ones are refused.
+TEST_P(EngineAtDepth, AFailureEndsEveryRequestOnce) {
+  FakeRunnerOptions runner_options;
+  runner_options.on_command = true;
+  start({.limits = {.max_num_seqs = 2}, .steps_in_flight_max = GetParam()}, runner_options);
+  std::vector<RequestId> ids;
+  for (int i = 0; i < 10; ++i) ids.push_back(submit(request_of(10, 100)));
+  runner_->complete(3);
+  ASSERT_TRUE(sink_.wait_for_tokens(ids[0], 2));
+  runner_->fail({ErrorCode::kDevice, "the device is gone"});
+  ASSERT_TRUE(sink_.wait_for_ends(10));
+  engine_->stop();
+  EXPECT_EQ(engine_->state(), EngineState::kFailed);
+  for (const RequestId id : ids) {
+    EXPECT_EQ(sink_.output(id).end.reason, FinishReason::kError);
+    EXPECT_EQ(sink_.output(id).end.error.message, "the device is gone");
+  }
+  ASSERT_EQ(failures_.size(), 1U);
+  EXPECT_EQ(ends_at_failure_, 10) << "on_failure comes after every request has ended";
+  const Status refused = engine_->submit(engine_->next_id(), request_of(1, 1));
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+}
+
+TEST_P(EngineAtDepth, ARunnerThatThrowsIsAFailure) {
+  FakeRunnerOptions runner_options;
+  runner_options.on_command = true;
+  start({.steps_in_flight_max = GetParam()}, runner_options);
+  const RequestId id = submit(request_of(10, 100));
+  runner_->throw_at_poll();
+  ASSERT_TRUE(sink_.wait_for_ends(1));
+  engine_->stop();
+  EXPECT_EQ(sink_.output(id).end.error.message, "the runner threw: thrown on purpose");
+  EXPECT_EQ(failures_.size(), 1U);
+}
+
+TEST_P(EngineAtDepth, ARunnerThatHangsIsAFailure) {
+  FakeRunnerOptions runner_options;
+  runner_options.on_command = true;
+  start({.steps_in_flight_max = GetParam(), .watchdog = milliseconds(20)}, runner_options);
+  const RequestId id = submit(request_of(10, 100));
+  ASSERT_TRUE(sink_.wait_for_ends(1));
+  engine_->stop();
+  EXPECT_EQ(sink_.output(id).end.reason, FinishReason::kError);
+  EXPECT_EQ(engine_->state(), EngineState::kFailed);
+  EXPECT_EQ(failures_.size(), 1U);
+}
+
+TEST_P(EngineAtDepth, DrainRefusesNewRequestsAndLetsTheOthersEnd) {
+  FakeRunnerOptions runner_options;
+  runner_options.on_command = true;
+  start({.steps_in_flight_max = GetParam()}, runner_options);
+  const RequestId id = submit(request_of(10, 20));
+  EXPECT_FALSE(engine_->drain(Duration{0}));
+  EXPECT_EQ(engine_->state(), EngineState::kDraining);
+  EXPECT_EQ(engine_->submit(engine_->next_id(), request_of(1, 1)).error().code,
+            ErrorCode::kUnavailable);
+  runner_->complete(100);
+  EXPECT_TRUE(engine_->drain(minutes(1)));
+  EXPECT_EQ(sink_.output(id).end.reason, FinishReason::kLength);
+  engine_->stop();
+  EXPECT_EQ(engine_->state(), EngineState::kStopped);
+  EXPECT_TRUE(failures_.empty());
+}
+
+TEST_P(EngineAtDepth, StopCancelsWhatIsLeft) {
+  start({.limits = {.max_num_seqs = 2}, .steps_in_flight_max = GetParam()});
+  std::vector<RequestId> ids;
+  for (int i = 0; i < 10; ++i) {
+    Request request = request_of(10, 4000);
+    request.sampling.ignore_eos = true;
+    ids.push_back(submit(std::move(request)));
+  }
+  engine_->stop();
+  engine_->stop();  // idempotent
+  for (const RequestId id : ids) EXPECT_EQ(sink_.output(id).ends, 1);
+  EXPECT_EQ(runner_->in_flight(), 0) << "the runner still reads the plans";
+}
+
+TEST_F(EngineTest, StopWithoutStartEndsWhatWasAccepted) {
+  runner_ = std::make_unique<FakeRunner>(FakeRunnerOptions{});
+  engine_ = Engine::create({}, *runner_, sink_, clock_);
+  const RequestId id = submit(request_of(5, 5));
+  engine_->stop();
+  EXPECT_EQ(sink_.output(id).end.reason, FinishReason::kCancelled);
+  EXPECT_FALSE(engine_->submit(engine_->next_id(), request_of(1, 1)).ok());
+}
+
+TEST_F(EngineTest, RefusesWhatCanNeverRun) {
+  start();
+  EXPECT_EQ(engine_->submit(engine_->next_id(), request_of(4090, 100)).error().code,
+            ErrorCode::kTooLarge);
+  EXPECT_TRUE(engine_->submit(engine_->next_id(), request_of(3996, 100)).ok());
+  engine_->stop();
+}
+
+TEST_F(EngineTest, RefusesOneRequestMoreThanMayWait) {
+  FakeRunnerOptions runner_options;
+  runner_options.on_command = true;  // nothing is admitted behind the first
+  start({.limits = {.max_num_seqs = 1, .requests_queued_max = 3}}, runner_options);
+  const RequestId running = submit(request_of(5, 5));
+  runner_->complete(1);
+  ASSERT_TRUE(sink_.wait_for_tokens(running, 1));
+  // Its admission is counted when the loop's turn is over; until then one place less is free.
+  int accepted = 0;
+  while (accepted < 3) {
+    accepted += engine_->submit(engine_->next_id(), request_of(5, 5)).ok() ? 1 : 0;
+  }
+  EXPECT_EQ(engine_->submit(engine_->next_id(), request_of(5, 5)).error().code,
+            ErrorCode::kResourceExhausted);
+  runner_->complete(1000);
+  ASSERT_TRUE(sink_.wait_for_ends(4));
+  engine_->stop();
+}
+
+TEST_F(EngineTest, FinishAndCancelReachTheirRequest) {
+  FakeRunnerOptions runner_options;
+  runner_options.on_command = true;
+  start({}, runner_options);
+  const RequestId finished = submit(request_of(5, 100));
+  const RequestId cancelled = submit(request_of(5, 100, 50));
+  runner_->complete(10);
+  ASSERT_TRUE(sink_.wait_for_tokens(finished, 5));
+  engine_->finish_at(finished, 3);
+  engine_->cancel(cancelled);
+  ASSERT_TRUE(sink_.wait_for_ends(2));
+  EXPECT_EQ(sink_.output(finished).end.reason, FinishReason::kStop);
+  EXPECT_EQ(sink_.output(finished).end.usage.completion_tokens, 3);
+  EXPECT_EQ(sink_.output(cancelled).end.reason, FinishReason::kCancelled);
+  runner_->complete(10);
+  engine_->stop();
+}
+
 }  // namespace
 }  // namespace hadal::test

@@ -51,7 +51,7 @@ void FakeRunner::submit(const StepPlan& plan) {
                     .polls_left = options_.polls_per_step,
                     .ready_at = ready_at});
   in_flight_seen_max_ = std::max(in_flight_seen_max_, in_flight());
-  if (!options_.on_command && options_.clock == nullptr) wake();
+  if (options_.clock == nullptr && (!options_.on_command || commanded())) wake();
 }
 
 Result<bool> FakeRunner::poll(StepResult& result) {
@@ -79,6 +79,11 @@ bool FakeRunner::ready() {
     return false;
   }
   return true;
+}
+
+bool FakeRunner::commanded() {
+  std::lock_guard lock(mutex_);
+  return completions_ > 0;
 }
 
 std::optional<TimePoint> FakeRunner::next_finish() const {

@@ -96,6 +96,7 @@ class FakeRunner final : public Runner {
   };
 
   bool ready();
+  bool commanded();
   void execute(const StepPlan& plan, StepResult& result);
   void apply_deltas(const StepPlan& plan);
   void open_slot(const SlotOpen& open);
