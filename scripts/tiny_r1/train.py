@@ -24,6 +24,9 @@ import torch.nn.functional as F
 from model import Layer, TinyR1, dense_attention, rope_table
 
 PROMPT_WEIGHT = 0.1
+WARM_UP_STEPS = 300
+REPORT_STEPS = 200
+SAVE_STEPS = 4000
 
 
 # ---- data ----
@@ -241,11 +244,8 @@ def check_flash(cfg):
     q, k = (torch.randn(sum(lens), 4, 192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     v = torch.randn(sum(lens), 4, 128, device="cuda", dtype=torch.bfloat16)
     cu = torch.tensor([0, *np.cumsum(lens), sum(lens), sum(lens)], dtype=torch.int32, device="cuda")
-    out, dense, at = (
-        flash(cu, 256, cfg.softmax_scale)(q, k, v),
-        dense_attention(cfg.softmax_scale),
-        0,
-    )
+    out = flash(cu, 256, cfg.softmax_scale)(q, k, v)
+    dense, at = dense_attention(cfg.softmax_scale), 0
     for n in lens:
         s = slice(at, at + n)
         ref = dense(q[s][None].float(), k[s][None].float(), v[s][None].float())[0]
@@ -253,125 +253,169 @@ def check_flash(cfg):
         at += n
 
 
+class Optimizers:
+    """Muon for matrices and AdamW for the rest, or AdamW for everything."""
+
+    def __init__(self, model, kind, lr, lr_other):
+        matrices, others = split_parameters(model)
+        self.muon = Muon(matrices) if kind == "muon" else None
+        self.lr, self.lr_adam = lr, lr_other if self.muon else lr
+        rest = others if self.muon else others + [p for p, _ in matrices]
+        decayed = [p for p in rest if p.dim() > 1 and p is not model.embed]
+        plain = [p for p in rest if p.dim() == 1 or p is model.embed]
+        self.adam = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}],
+            lr=lr,
+            betas=(0.9, 0.95),
+            fused=True,
+        )
+
+    def step(self, scale):
+        """One update; `scale` is the schedule's factor on both learning rates."""
+        for group in self.adam.param_groups:
+            group["lr"] = scale * self.lr_adam
+        self.adam.step()
+        if self.muon:
+            self.muon.step(scale * self.lr)
+
+
+class ExpertBalance:
+    """Moves the correction biases towards an even load, as in DeepSeek-V3, and keeps the mean load."""
+
+    def __init__(self, model):
+        self.names = [f"layer {i}" for i, layer in enumerate(model.layers) if layer.experts] + [
+            "mtp"
+        ]
+        self.layers = [layer for layer in model.layers if layer.experts] + [model.mtp]
+        self.target = model.cfg.num_experts_per_tok / model.cfg.n_routed_experts
+        self.mean = [torch.full_like(layer.bias, self.target) for layer in self.layers]
+
+    @torch.no_grad()
+    def update(self, loads, move_biases):
+        for layer, load, mean in zip(self.layers, loads, self.mean):
+            mean.lerp_(load, 0.01)
+            if move_biases:
+                layer.bias.add_(torch.sign(self.target - load), alpha=1e-3)
+
+    def report(self):
+        for name, layer, mean in zip(self.names, self.layers, self.mean):
+            loads = " ".join(f"{x / self.target:.2f}" for x in mean.tolist())
+            biases = " ".join(f"{x:+.3f}" for x in layer.bias.tolist())
+            print(f"{name} load / mean: {loads} bias: {biases}")
+
+
+def compile_layers():
+    torch._dynamo.config.recompile_limit = 64
+    Layer.qkv = torch.compile(Layer.qkv, dynamic=False)
+    Layer.finish = torch.compile(Layer.finish, dynamic=False)
+
+
+class Trainer:
+    """The model, its data and its optimizers; run() trains until the time is up."""
+
+    def __init__(self, args):
+        self.args = args
+        torch.manual_seed(0)
+        self.model = TinyR1()
+        self.model.init_weights(0)
+        self.model.cuda()
+        check_flash(self.model.cfg)
+        if not args.no_compile:
+            compile_layers()
+        self.optimizers = Optimizers(self.model, args.optimizer, args.lr, args.lr_other)
+        self.balance = ExpertBalance(self.model)
+        self.batches = Batches(
+            args.data,
+            args.tokens,
+            max_docs=args.tokens // 48,
+            chain_docs=40,
+            chain_len=384,
+            min_shards=args.min_shards,
+        )
+        self.step = Step(self.model, args.max_len, compiled=not args.no_compile)
+
+    def losses(self, chain):
+        """Losses and expert loads of the next batch."""
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            return self.step(*self.batches.next(), chain)
+
+    def warm_up(self):
+        """Compiles both variants of the step before the clock starts."""
+        begin = time.time()
+        for chain in (False, True):
+            losses, _ = self.losses(chain)
+            sum(losses).backward()
+        self.model.zero_grad(set_to_none=True)
+        torch.cuda.synchronize()
+        values = [round(loss.item(), 3) for loss in losses]
+        print(f"warm-up {time.time() - begin:.1f} s, losses {values}", flush=True)
+
+    def train_step(self, step, progress):
+        """One batch; returns its losses and the factor on the learning rates."""
+        args = self.args
+        decay = max(0.0, (progress - args.decay_from) / (1 - args.decay_from))
+        scale = min(1.0, (step + 1) / WARM_UP_STEPS) * (1 - 0.98 * decay)
+        mtp_weight = 0.1 if decay > 0 else 0.3
+        losses, loads = self.losses(chain=progress >= args.chain_from)
+        (losses[0] + mtp_weight * losses[1] + 0.1 * sum(losses[2:])).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizers.step(scale)
+        self.model.zero_grad(set_to_none=True)
+        self.balance.update(loads, move_biases=progress < 0.9)
+        return losses, scale
+
+    def run(self):
+        self.warm_up()
+        args, step = self.args, 0
+        start = last = time.time()
+        while (progress := (time.time() - start) / (args.minutes * 60)) < 1:
+            losses, scale = self.train_step(step, progress)
+            step += 1
+            if step % REPORT_STEPS == 0:
+                now = time.time()
+                self.report(step, losses, scale, now - start, now - last)
+                last = now
+            if step % SAVE_STEPS == 0:
+                torch.save(self.model.state_dict(), args.out + ".tmp")
+        torch.save(self.model.state_dict(), args.out)
+        print(
+            f"done: {step} steps, {step * args.tokens / 1e6:.0f} M tokens, "
+            f"{time.time() - start:.0f} s, "
+            f"peak memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
+        )
+        self.balance.report()
+
+    def report(self, step, losses, scale, seconds, seconds_since_last):
+        values = " ".join(f"{loss.item():.4f}" for loss in losses)
+        rate = REPORT_STEPS * self.args.tokens / seconds_since_last / 1e6
+        batches = self.batches
+        print(
+            f"step {step} t {seconds:.0f} s  loss {values}  lr {scale * self.args.lr:.2e}  "
+            f"{rate:.2f} Mtok/s  pass {batches.passes} shards {batches.shards_seen} "
+            f"queue {batches.queue.qsize()}",
+            flush=True,
+        )
+
+
 def main():
-    ap = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    ap.add_argument("--data", required=True)
-    ap.add_argument("--out", required=True)
-    ap.add_argument("--minutes", type=float, default=14)
-    ap.add_argument("--tokens", type=int, default=65536, help="tokens per step")
-    ap.add_argument("--max-len", type=int, default=1024)
-    ap.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
-    ap.add_argument("--lr", type=float, default=4e-3, help="matrices (muon) or everything (adamw)")
-    ap.add_argument(
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--minutes", type=float, default=14)
+    parser.add_argument("--tokens", type=int, default=65536, help="tokens per step")
+    parser.add_argument("--max-len", type=int, default=1024)
+    parser.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
+    parser.add_argument("--lr", type=float, default=4e-3, help="matrices (muon) or all (adamw)")
+    parser.add_argument(
         "--lr-other", type=float, default=2e-3, help="embeddings, head, norms, gates (muon)"
     )
-    ap.add_argument("--min-shards", type=int, default=1)
-    ap.add_argument("--no-compile", action="store_true")
-    ap.add_argument("--decay-from", type=float, default=0.6)
-    ap.add_argument("--chain-from", type=float, default=0.5)
-    args = ap.parse_args()
-
-    torch.manual_seed(0)
-    model = TinyR1()
-    model.init_weights(0)
-    model.cuda()
-    check_flash(model.cfg)
-    compiled = not args.no_compile
-    if compiled:
-        torch._dynamo.config.recompile_limit = 64
-        Layer.qkv = torch.compile(Layer.qkv, dynamic=False)
-        Layer.finish = torch.compile(Layer.finish, dynamic=False)
-    matrices, others = split_parameters(model)
-    if args.optimizer == "muon":
-        muon, rest = Muon(matrices), others
-    else:
-        muon, rest = None, others + [p for p, _ in matrices]
-    adam = torch.optim.AdamW(
-        [
-            {
-                "params": [p for p in rest if p.dim() > 1 and p is not model.embed],
-                "weight_decay": 0.1,
-            },
-            {"params": [p for p in rest if p.dim() == 1 or p is model.embed], "weight_decay": 0.0},
-        ],
-        lr=args.lr,
-        betas=(0.9, 0.95),
-        fused=True,
-    )
-    moe = [l for l in model.layers if l.experts] + [model.mtp]
-    batches = Batches(args.data, args.tokens, args.tokens // 48, 40, 384, args.min_shards)
-    step_fn = Step(model, args.max_len, compiled)
-    target = model.cfg.num_experts_per_tok / model.cfg.n_routed_experts
-
-    def losses_of(batch, chain):
-        with torch.autocast("cuda", dtype=torch.bfloat16):
-            return step_fn(*batch, chain)
-
-    t0 = time.time()
-    for chain in (False, True):  # compile both variants before the clock starts
-        losses, _ = losses_of(batches.next(), chain)
-        sum(losses).backward()
-    model.zero_grad(set_to_none=True)
-    torch.cuda.synchronize()
-    print(
-        f"warm-up {time.time() - t0:.1f} s, losses {[round(l.item(), 3) for l in losses]}",
-        flush=True,
-    )
-
-    budget, start, step, last = args.minutes * 60, time.time(), 0, time.time()
-    load_mean = [torch.full_like(l.bias, target) for l in moe]
-    while True:
-        progress = (time.time() - start) / budget
-        if progress >= 1:
-            break
-        decay = max(0.0, (progress - args.decay_from) / (1 - args.decay_from))
-        scale = min(1.0, (step + 1) / 300) * (1 - 0.98 * decay)
-        chain, lam = progress >= args.chain_from, 0.1 if decay > 0 else 0.3
-        losses, loads = losses_of(batches.next(), chain)
-        total = losses[0] + lam * losses[1] + 0.1 * sum(losses[2:])
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in adam.param_groups:
-            group["lr"] = scale * (args.lr_other if muon else args.lr)
-        adam.step()
-        if muon:
-            muon.step(scale * args.lr)
-        model.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for layer, load, mean in zip(moe, loads, load_mean):
-                mean.lerp_(load, 0.01)
-                if progress < 0.9:
-                    layer.bias.add_(torch.sign(target - load), alpha=1e-3)
-        step += 1
-        if step % 200 == 0:
-            now = time.time()
-            print(
-                f"step {step} t {now - start:.0f} s  "
-                f"loss {' '.join(f'{loss.item():.4f}' for loss in losses)}  lr {scale * args.lr:.2e}  "
-                f"{200 * args.tokens / (now - last) / 1e6:.2f} Mtok/s  "
-                f"pass {batches.passes} shards {batches.shards_seen} queue {batches.queue.qsize()}",
-                flush=True,
-            )
-            last = now
-        if step % 4000 == 0:
-            torch.save(model.state_dict(), args.out + ".tmp")
-    torch.save(model.state_dict(), args.out)
-    print(
-        f"done: {step} steps, {step * args.tokens / 1e6:.0f} M tokens, {time.time() - start:.0f} s, "
-        f"peak memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
-    )
-    for name, layer, mean in zip(
-        [f"layer {i}" for i, l in enumerate(model.layers) if l.experts] + ["mtp"], moe, load_mean
-    ):
-        print(
-            name,
-            "load / mean:",
-            " ".join(f"{x / target:.2f}" for x in mean.tolist()),
-            "bias:",
-            " ".join(f"{x:+.3f}" for x in layer.bias.tolist()),
-        )
+    parser.add_argument("--min-shards", type=int, default=1)
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--decay-from", type=float, default=0.6, help="share of the time")
+    parser.add_argument("--chain-from", type=float, default=0.5, help="share of the time")
+    Trainer(parser.parse_args()).run()
 
 
 if __name__ == "__main__":
