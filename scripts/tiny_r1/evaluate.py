@@ -231,14 +231,68 @@ def load_eval(folder):
     return out
 
 
+class Scored:
+    """A run of greedy answers to a flat list of (set name, item), with what was right."""
+
+    def __init__(self, run, tok, flat):
+        self.run, self.flat = run, flat
+        self.prompts = encode(tok, [render(item["messages"]) for _, item in flat])
+        self.gold = [
+            ids + [EOS_ID] for ids in encode(tok, [item["gold_completion"] for _, item in flat])
+        ]
+        self.outs = run.generate(self.prompts)
+        self.texts = decode(tok, self.outs)
+        self.ok = [correct(item, text) for (_, item), text in zip(flat, self.texts)]
+
+    def acceptance(self, at):
+        rows = [self.prompts[j] + self.outs[j] for j in at]
+        return accept(rows, [len(self.prompts[j]) for j in at], self.run.drafts(rows))
+
+    def set_scores(self, at):
+        """Scores of the items with indices `at`."""
+        nll, hits, count = self.run.nll([self.prompts[j] for j in at], [self.gold[j] for j in at])
+        share = sum(self.ok[j] for j in at) / len(at)
+        scores = {
+            "items": len(at),
+            "exact_match": round(share, 4),
+            "standard_error": round((share * (1 - share) / len(at)) ** 0.5, 4),
+            "nll": round(nll / count, 5),
+            "top1": round(hits / count, 5),
+            "tokens": count,
+            "acceptance": self.acceptance(at),
+        }
+        kinds = {}
+        for j in at:
+            kinds.setdefault(self.flat[j][1]["kind"], []).append(self.ok[j])
+        if len(kinds) > 1:
+            scores["by_kind"] = {k: f"{sum(v)}/{len(v)}" for k, v in sorted(kinds.items())}
+        return scores
+
+    def write_failures(self, path):
+        with open(path, "w", encoding="utf-8") as f:
+            for (_, item), text, good in zip(self.flat, self.texts, self.ok):
+                if not good:
+                    line = {"id": item["id"], "gold": item["gold_completion"], "output": text}
+                    f.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def sampled_scores(run, tok, scored):
+    """Acceptance and exact match at temperature 0.6, on every fourth item."""
+    part = list(range(0, len(scored.prompts), 4))
+    prompts = [scored.prompts[i] for i in part]
+    outs = run.generate(prompts, temperature=0.6, seed=1)
+    rows = [prompt + out for prompt, out in zip(prompts, outs)]
+    right = [correct(scored.flat[i][1], text) for i, text in zip(part, decode(tok, outs))]
+    return {
+        "acceptance_T0.6": accept(rows, [len(p) for p in prompts], run.drafts(rows)),
+        "exact_match_T0.6": round(sum(right) / len(part), 4),
+    }
+
+
 def score(args):
     run, tok, sets = Runner(args.model, args.mode), load_tokenizer(args.model), load_eval(args.eval)
     flat = [(name, item) for name, items in sets.items() for item in items][: args.limit]
-    prompts = encode(tok, [render(i["messages"]) for _, i in flat])
-    gold = [g + [EOS_ID] for g in encode(tok, [i["gold_completion"] for _, i in flat])]
-    outs = run.generate(prompts)
-    greedy = decode(tok, outs)
-    ok = [correct(i, t) for (_, i), t in zip(flat, greedy)]
+    scored = Scored(run, tok, flat)
     result = {
         "model": os.path.basename(os.path.normpath(args.model)),
         "mode": args.mode,
@@ -246,62 +300,18 @@ def score(args):
         "correct": {},
     }
     for name in sets:
-        at = [j for j, (n, _) in enumerate(flat) if n == name]
-        if not at:
-            continue
-        nll, hits, count = run.nll([prompts[j] for j in at], [gold[j] for j in at])
-        acc = sum(ok[j] for j in at) / len(at)
-        rows = [prompts[j] + outs[j] for j in at]
-        result["sets"][name] = {
-            "items": len(at),
-            "exact_match": round(acc, 4),
-            "standard_error": round((acc * (1 - acc) / len(at)) ** 0.5, 4),
-            "nll": round(nll / count, 5),
-            "top1": round(hits / count, 5),
-            "tokens": count,
-            "acceptance": accept(rows, [len(prompts[j]) for j in at], run.drafts(rows)),
-        }
-        result["correct"][name] = "".join("01"[ok[j]] for j in at)
-        kinds = {}
-        for j in at:
-            kinds.setdefault(flat[j][1]["kind"], []).append(ok[j])
-        if len(kinds) > 1:
-            result["sets"][name]["by_kind"] = {
-                k: f"{sum(v)}/{len(v)}" for k, v in sorted(kinds.items())
-            }
-    rows = [p + o for p, o in zip(prompts, outs)]
-    result["acceptance_greedy"] = accept(rows, [len(p) for p in prompts], run.drafts(rows))
+        if at := [j for j, (owner, _) in enumerate(flat) if owner == name]:
+            result["sets"][name] = scored.set_scores(at)
+            result["correct"][name] = "".join("01"[scored.ok[j]] for j in at)
+    result["acceptance_greedy"] = scored.acceptance(range(len(flat)))
     if args.sampled:
-        part = list(range(0, len(prompts), 4))
-        outs = run.generate([prompts[i] for i in part], temperature=0.6, seed=1)
-        rows = [prompts[i] + o for i, o in zip(part, outs)]
-        result["acceptance_T0.6"] = accept(rows, [len(prompts[i]) for i in part], run.drafts(rows))
-        result["exact_match_T0.6"] = round(
-            sum(correct(flat[i][1], t) for i, t in zip(part, decode(tok, outs))) / len(part), 4
-        )
+        result |= sampled_scores(run, tok, scored)
     if args.failures:
-        with open(args.failures, "w", encoding="utf-8") as f:
-            for (_, item), text, good in zip(flat, greedy, ok):
-                if not good:
-                    f.write(
-                        json.dumps(
-                            {"id": item["id"], "gold": item["gold_completion"], "output": text},
-                            ensure_ascii=False,
-                        )
-                        + "\n"
-                    )
+        scored.write_failures(args.failures)
     with open(args.out, "w") as f:
         json.dump(result, f, indent=1)
-    print(
-        result["model"],
-        args.mode,
-        {n: s["exact_match"] for n, s in result["sets"].items()},
-        {n: s["nll"] for n, s in result["sets"].items()},
-        "accept",
-        result["acceptance_greedy"],
-        result.get("acceptance_T0.6"),
-        flush=True,
-    )
+    matches = {name: scores["exact_match"] for name, scores in result["sets"].items()}
+    print(result["model"], args.mode, matches, "accept", result["acceptance_greedy"], flush=True)
 
 
 def compare(files):

@@ -104,85 +104,83 @@ def rmsnorm_goldens(write):
     write("rmsnorm", {"note": "all arithmetic fp32, one rounding at the end", "cases": cases})
 
 
-def quant_goldens(write):
-    rng = np.random.default_rng(1)
-    x = np.concatenate(
-        [
-            np.array(
-                [
-                    0,
-                    -0.0,
-                    0.1,
-                    1.0625,
-                    1.1875,
-                    3.3,
-                    -17,
-                    2**-10,
-                    1.5 * 2**-9,
-                    240,
-                    448,
-                    460,
-                    1e6,
-                    -1e6,
-                    2**-6,
-                    2**-9,
-                ]
-            ),
-            rng.normal(0, 1, 200) * 10.0 ** rng.integers(-4, 3, 200),
-        ]
-    ).astype(np.float32)
+def encode_cases(rng):
+    """Values and codes of e4m3 and e2m1, edges first; e4m3 is checked against PyTorch's."""
+    edges = [0, -0.0, 0.1, 1.0625, 1.1875, 3.3, -17, 2**-10, 1.5 * 2**-9, 240, 448, 460, 1e6, -1e6]
+    edges += [2**-6, 2**-9]
+    x = np.concatenate([edges, rng.normal(0, 1, 200) * 10.0 ** rng.integers(-4, 3, 200)])
+    x = x.astype(np.float32)
     e4m3 = quant.to_e4m3(x)
     check = torch.from_numpy(x).clamp(-448, 448).to(torch.float8_e4m3fn).view(torch.uint8).numpy()
     assert (check == e4m3).all()
-    y = np.concatenate(
-        [
-            np.array([0, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, 7, -0.25, -0.75, -5]),
-            rng.normal(0, 2.5, 100),
-        ]
-    ).astype(np.float32)
-    act = (rng.normal(0, 1, (4, 512)) * np.array([[1], [100], [1e-3], [0]])).astype(np.float32)
-    act[1, 130] = 3000
-    codes, scales = quant.fp8_quantize_rows(act)
-    weights = []
-    for n, k in ((128, 128), (192, 160)):
-        w = quant.from_bf16(quant.to_bf16(rng.normal(0, 0.05, (n, k)).astype(np.float32)))
-        c, s = quant.fp8_quantize(w)
-        weights.append(
-            {"weight": b64(quant.to_bf16(w)), "codes": b64(c, "F8_E4M3"), "scale_inv": b64(s)}
-        )
-    w = quant.from_bf16(quant.to_bf16(rng.normal(0, 0.05, (32, 128)).astype(np.float32)))
+    half_ways = [0, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, 7, -0.25, -0.75, -5]
+    y = np.concatenate([half_ways, rng.normal(0, 2.5, 100)]).astype(np.float32)
+    return {
+        "e4m3_encode": {"x": floats(x), "codes": e4m3.tolist()},
+        "e2m1_encode": {"x": floats(y), "codes": quant.to_e2m1(y).tolist()},
+    }
+
+
+def activation_case(rng):
+    x = (rng.normal(0, 1, (4, 512)) * np.array([[1], [100], [1e-3], [0]])).astype(np.float32)
+    x[1, 130] = 3000
+    codes, scales = quant.fp8_quantize_rows(x)
+    return {"x": b64(x), "codes": b64(codes, "F8_E4M3"), "scales": b64(scales)}
+
+
+def bf16_weights(rng, n, k):
+    return quant.from_bf16(quant.to_bf16(rng.normal(0, 0.05, (n, k)).astype(np.float32)))
+
+
+def fp8_weight_case(rng, n, k):
+    w = bf16_weights(rng, n, k)
+    codes, scale = quant.fp8_quantize(w)
+    return {
+        "weight": b64(quant.to_bf16(w)),
+        "codes": b64(codes, "F8_E4M3"),
+        "scale_inv": b64(scale),
+    }
+
+
+def nvfp4_case(rng):
+    w = bf16_weights(rng, 32, 128)
     w[3, 16:32] = 0
-    s2 = quant.nvfp4_tensor_scale(np.abs(w).max())
-    packed, scale = quant.nvfp4_quantize(w, s2)
+    tensor_scale = quant.nvfp4_tensor_scale(np.abs(w).max())
+    packed, scale = quant.nvfp4_quantize(w, tensor_scale)
+    return {
+        "weight": b64(quant.to_bf16(w)),
+        "packed": b64(packed),
+        "weight_scale": b64(scale, "F8_E4M3"),
+        "weight_scale_2": float(tensor_scale),
+        "dequantised": b64(quant.nvfp4_dequantize(packed, scale, tensor_scale)),
+    }
+
+
+def nvfp4_row_case():
+    """A row short enough to be followed by hand."""
     row = np.array([[0.01 * k * (-1) ** k for k in range(16)]], np.float32)
-    rs2 = quant.nvfp4_tensor_scale(0.30)
-    rp, rs = quant.nvfp4_quantize(row, rs2)
+    tensor_scale = quant.nvfp4_tensor_scale(0.30)
+    packed, scale = quant.nvfp4_quantize(row, tensor_scale)
+    return {
+        "row": floats(row),
+        "amax": 0.30,
+        "packed": packed[0].tolist(),
+        "weight_scale": int(scale[0, 0]),
+        "weight_scale_2": float(tensor_scale),
+    }
+
+
+def quant_goldens(write):
+    rng = np.random.default_rng(1)
     write(
         "quant",
         {
             "e4m3_table": [None if np.isnan(v) else float(v) for v in quant.E4M3],
             "e2m1_table": quant.E2M1.tolist(),
-            "e4m3_encode": {"x": floats(x), "codes": e4m3.tolist()},
-            "e2m1_encode": {"x": floats(y), "codes": quant.to_e2m1(y).tolist()},
-            "activation_1x128": {
-                "x": b64(act),
-                "codes": b64(codes, "F8_E4M3"),
-                "scales": b64(scales),
-            },
-            "weight_128x128": weights,
-            "nvfp4": {
-                "weight": b64(quant.to_bf16(w)),
-                "packed": b64(packed),
-                "weight_scale": b64(scale, "F8_E4M3"),
-                "weight_scale_2": float(s2),
-                "dequantised": b64(quant.nvfp4_dequantize(packed, scale, s2)),
-            },
-            "nvfp4_row": {
-                "row": floats(row),
-                "amax": 0.30,
-                "packed": rp[0].tolist(),
-                "weight_scale": int(rs[0, 0]),
-                "weight_scale_2": float(rs2),
-            },
+            **encode_cases(rng),
+            "activation_1x128": activation_case(rng),
+            "weight_128x128": [fp8_weight_case(rng, n, k) for n, k in ((128, 128), (192, 160))],
+            "nvfp4": nvfp4_case(rng),
+            "nvfp4_row": nvfp4_row_case(),
         },
     )

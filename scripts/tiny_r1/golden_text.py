@@ -212,60 +212,89 @@ def tokenizer_goldens(write, tok):
     return len(cases)
 
 
-def template_cases(sets):
-    u = lambda t: {"role": "user", "content": t}
-    a = lambda t, calls=None: {
-        "role": "assistant",
-        "content": t,
-        **({"tool_calls": tool_calls(calls)} if calls else {}),
-    }
-    t = lambda c: {"role": "tool", "content": c}
-    paris, rome = ("get_weather", '{"city": "Paris"}'), ("get_weather", '{"city": "Rome"}')
-    worked = [
-        [u("What is 1+1?")],
-        [SYSTEM_EXAMPLE, u("What is 1+1?")],
-        [u("What is 1+1?"), a("<think>\nadd\n</think>\n\n2"), u("And 2+2?")],
+def user(text):
+    return {"role": "user", "content": text}
+
+
+def assistant(text, calls=None):
+    message = {"role": "assistant", "content": text}
+    return message | {"tool_calls": tool_calls(calls)} if calls else message
+
+
+def tool(content):
+    return {"role": "tool", "content": content}
+
+
+PARIS, ROME = ("get_weather", '{"city": "Paris"}'), ("get_weather", '{"city": "Rome"}')
+
+
+def worked_chats():
+    return [
+        [user("What is 1+1?")],
+        [SYSTEM_EXAMPLE, user("What is 1+1?")],
+        [user("What is 1+1?"), assistant("<think>\nadd\n</think>\n\n2"), user("And 2+2?")],
         [
             SYSTEM_EXAMPLE,
-            u("Weather in Paris and Rome?"),
-            a("<think>\nneed tools\n</think>\n\n", [paris, rome]),
-            t("18C"),
-            t("24C"),
+            user("Weather in Paris and Rome?"),
+            assistant("<think>\nneed tools\n</think>\n\n", [PARIS, ROME]),
+            tool("18C"),
+            tool("24C"),
         ],
         [
-            u("Weather in Paris?"),
-            a("", [paris]),
-            t("18C"),
-            a("<think>\nok\n</think>\n\n18 degrees."),
-            u("Thanks"),
+            user("Weather in Paris?"),
+            assistant("", [PARIS]),
+            tool("18C"),
+            assistant("<think>\nok\n</think>\n\n18 degrees."),
+            user("Thanks"),
         ],
-        [SYSTEM_EXAMPLE, {"role": "system", "content": "Answer in French."}, u("Hi"), a("Salut")],
+        [
+            SYSTEM_EXAMPLE,
+            {"role": "system", "content": "Answer in French."},
+            user("Hi"),
+            assistant("Salut"),
+        ],
     ]
-    extra = [
-        [u("")],
-        [u("a\nb\n")],
-        [u("你好 🎉")],
-        [u("x"), a("")],
-        [u("x"), a(None)],
-        [u("x"), a("y"), u("z"), a("w")],
+
+
+def further_chats(sets):
+    """Edges: empty and missing contents, several rounds of tools, special-token text of a user."""
+    return [
+        [user("")],
+        [user("a\nb\n")],
+        [user("你好 🎉")],
+        [user("x"), assistant("")],
+        [user("x"), assistant(None)],
+        [user("x"), assistant("y"), user("z"), assistant("w")],
         [SYSTEM_EXAMPLE],
-        [u("x"), a("<think>\na\n</think>\n\nb </think> c"), u("y")],
-        [u("x"), a("\n\nb"), u("y"), a("<think>\n\n</think>\n\n")],
-        [u("t"), a("", [paris]), t("18C"), a("", [rome]), t("24C")],  # two tool rounds
+        [user("x"), assistant("<think>\na\n</think>\n\nb </think> c"), user("y")],
+        [user("x"), assistant("\n\nb"), user("y"), assistant("<think>\n\n</think>\n\n")],
         [
-            u("t"),
-            a("", [paris]),
-            t("18C"),
-            a("<think>\nmore\n</think>\n\nlet me look", [rome]),
-            t("24C"),
-            a("done"),
-            u("ok"),
+            user("t"),
+            assistant("", [PARIS]),
+            tool("18C"),
+            assistant("", [ROME]),
+            tool("24C"),
+        ],  # two tool rounds
+        [
+            user("t"),
+            assistant("", [PARIS]),
+            tool("18C"),
+            assistant("<think>\nmore\n</think>\n\nlet me look", [ROME]),
+            tool("24C"),
+            assistant("done"),
+            user("ok"),
         ],
-        [u("t"), a("text before", [paris, rome, paris]), t("1"), t("2"), t("3")],
-        [u("t"), a("", [("f", "{}")]), t("")],
-        [u("t"), a("", [("f", '{"s": "a\\nb \\"q\\" 你好"}')]), t("multi\nline")],
         [
-            u("t"),
+            user("t"),
+            assistant("text before", [PARIS, ROME, PARIS]),
+            tool("1"),
+            tool("2"),
+            tool("3"),
+        ],
+        [user("t"), assistant("", [("f", "{}")]), tool("")],
+        [user("t"), assistant("", [("f", '{"s": "a\\nb \\"q\\" 你好"}')]), tool("multi\nline")],
+        [
+            user("t"),
             {
                 "role": "assistant",
                 "content": None,
@@ -276,25 +305,23 @@ def template_cases(sets):
                     }
                 ],
             },
-            t("ok"),
+            tool("ok"),
         ],
-        [u("<think>user text</think>")],
-        [{"role": "system", "content": ""}, u("x")],
+        [user("<think>user text</think>")],
+        [{"role": "system", "content": ""}, user("x")],
         sets["tools"][0]["messages"],
         sets["multiturn"][0]["messages"],
         sets["arith_hard"][0]["messages"],
     ]
-    return worked, extra
 
 
 def template_goldens(write, folder, tok, sets):
     from transformers import AutoTokenizer
 
     hf = AutoTokenizer.from_pretrained(folder)
-    worked, extra = template_cases(sets)
     cases = []
-    named = [(f"worked-{i}", messages) for i, messages in enumerate(worked, 1)]
-    named += [(f"extra-{i}", messages) for i, messages in enumerate(extra, 1)]
+    named = [(f"worked-{i}", messages) for i, messages in enumerate(worked_chats(), 1)]
+    named += [(f"extra-{i}", messages) for i, messages in enumerate(further_chats(sets), 1)]
     for name, messages in named:
         for gen in (True, False):
             text = hf.apply_chat_template(messages, tokenize=False, add_generation_prompt=gen)

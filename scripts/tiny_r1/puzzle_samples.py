@@ -80,31 +80,36 @@ def a_word(rng):
     return rng.choice(lexicon.WORDS) if rng.random() < 0.65 else pseudo_word(rng, rng.randint(2, 4))
 
 
+def count_letter(rng, word, quote):
+    c = rng.choice(word) if rng.random() < 0.85 else rng.choice("abcdefghijklmnopqrstuvwxyz")
+    n, steps = 0, []
+    for letter in word:
+        n += letter == c
+        steps.append(f"{letter} {n}")
+    return talk(
+        rng,
+        [
+            f"How many times does the letter {c} appear in {quote}?",
+            f"How many {c} are in the word {quote}?",
+            f"How many letters {c} are in {quote}?",
+            f"Count the letter {c} in {quote}.",
+            f"How many {c}'s are in {quote}?",
+            f"How many {c}s are in {quote}?",
+        ],
+        ", ".join(steps) + ".",
+        f"The letter {c} appears {n} {'time' if n == 1 else 'times'} in \"{word}\".",
+        f"count:{c}:{word}",
+    )
+
+
 def letters(rng):
+    """A question about the letters of a word, a tenth of it about the first or last one."""
     w = a_word(rng)
     spelled = ", ".join(w)
     u = rng.random()
     quote = rng.choice(["{}", '"{}"', "{}"]).format(w)
     if u < 0.3:
-        c = rng.choice(w) if rng.random() < 0.85 else rng.choice("abcdefghijklmnopqrstuvwxyz")
-        n, steps = 0, []
-        for ch in w:
-            n += ch == c
-            steps.append(f"{ch} {n}")
-        return talk(
-            rng,
-            [
-                f"How many times does the letter {c} appear in {quote}?",
-                f"How many {c} are in the word {quote}?",
-                f"How many letters {c} are in {quote}?",
-                f"Count the letter {c} in {quote}.",
-                f"How many {c}'s are in {quote}?",
-                f"How many {c}s are in {quote}?",
-            ],
-            ", ".join(steps) + ".",
-            f"The letter {c} appears {n} {'time' if n == 1 else 'times'} in \"{w}\".",
-            f"count:{c}:{w}",
-        )
+        return count_letter(rng, w, quote)
     if u < 0.45:
         return talk(
             rng,
