@@ -1,12 +1,11 @@
 #include "text/bpe.h"
 
 #include <algorithm>
-#include <functional>
 #include <optional>
-#include <queue>
 #include <unordered_set>
 
 #include "text/byte_symbols.h"
+#include "text/merge_queue.h"
 
 namespace hadal {
 namespace {
@@ -146,34 +145,23 @@ void Bpe::encode_long(std::string_view piece, std::vector<TokenId>& out) const {
   std::ranges::transform(piece, tokens.begin(), [this](char byte) { return byte_id(byte); });
   TokenList list(std::move(tokens));
 
-  // rank << 32 | index: the smallest is the next merge. An entry is stale, and skipped, once the
-  // pair at its index is no longer the one that has its rank.
+  // An entry of the queue is stale once the pair at its index is no longer the one of its rank.
+  MergeQueue queue;
   std::vector<uint32_t> rank_at(piece.size(), kNoMerge);
-  std::vector<uint64_t> entries;
   const auto rate = [&](uint32_t i) {
     const uint32_t next = list.next(i);
     rank_at[i] =
         next == TokenList::kNone ? kNoMerge : merges_.find(list.token(i), list.token(next));
-    return uint64_t{rank_at[i]} << 32 | i;
+    if (rank_at[i] != kNoMerge) queue.push({rank_at[i], i});
   };
-  for (uint32_t i = 0; i < piece.size(); ++i) {
-    const uint64_t entry = rate(i);
-    if (rank_at[i] != kNoMerge) entries.push_back(entry);
-  }
-  std::priority_queue<uint64_t, std::vector<uint64_t>, std::greater<>> queue({},
-                                                                             std::move(entries));
-  while (!queue.empty()) {
-    const auto rank = static_cast<uint32_t>(queue.top() >> 32);
-    const auto i = static_cast<uint32_t>(queue.top());
-    queue.pop();
-    if (rank_at[i] != rank) continue;
+  for (uint32_t i = 0; i < piece.size(); ++i) rate(i);
+  for (MergeQueue::Entry entry; queue.pop(entry);) {
+    const uint32_t i = entry.index;
+    if (rank_at[i] != entry.rank) continue;
     rank_at[list.next(i)] = kNoMerge;
-    list.merge(i, results_[rank]);
-    for (const uint32_t changed : {i, list.previous(i)}) {
-      if (changed == TokenList::kNone) continue;
-      const uint64_t entry = rate(changed);
-      if (rank_at[changed] != kNoMerge) queue.push(entry);
-    }
+    list.merge(i, results_[entry.rank]);
+    rate(i);
+    if (list.previous(i) != TokenList::kNone) rate(list.previous(i));
   }
   for (uint32_t i = 0; i != TokenList::kNone; i = list.next(i)) out.push_back(list.token(i));
 }

@@ -2,7 +2,8 @@
 // leftmost first, until none applies.
 //
 // Short pieces (nearly all) scan for the lowest rank after every merge. Long ones keep the possible
-// merges in a heap, so a piece of n bytes costs O(n log n). Both give the same tokens.
+// merges in a queue, so that a piece of n bytes costs O(n log n) at worst. Both give the same
+// tokens.
 //
 // Threads: immutable once built.
 #pragma once

@@ -166,8 +166,8 @@ TEST(Tokenizer, BothMergeSpellingsMeanTheSame) {
   }
   files.tokenizer_json = root.dump();
   const Tokenizer tokenizer = Tokenizer::parse(files).value();
-  for (const nlohmann::json& vector :
-       test::read_json("tests/golden/tokenizer_vectors.json")["cases"]) {
+  const nlohmann::json golden = test::read_json("tests/golden/tokenizer_vectors.json");
+  for (const nlohmann::json& vector : golden["cases"]) {
     const auto text = vector["text"].get<std::string>();
     EXPECT_EQ(encode(tokenizer, text, {.parse_special = true}), vector["ids"].get<Ids>());
   }
