@@ -296,7 +296,7 @@ class MetricsTest(ServerTest):
         page = self.server.get("/metrics")
         self.assertTrue(page.headers["Content-Type"].startswith("text/plain"))
         for line in page.body.decode().splitlines():
-            self.assertRegex(line, r"^(# (HELP|TYPE) \S+ .+|[a-z_:]+(\{.*\})? \S+)$")
+            self.assertRegex(line, r"^(# (HELP|TYPE) \S+ .+|[a-z0-9_:]+(\{.*\})? \S+)$")
 
 
 if __name__ == "__main__":
