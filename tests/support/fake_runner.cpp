@@ -42,6 +42,7 @@ FakeRunner::FakeRunner(const FakeRunnerOptions& options)
 
 void FakeRunner::submit(const StepPlan& plan) {
   require(!plan.rows.empty(), "step {} has nothing to do", plan.step);
+  if (submit_observer_) submit_observer_(plan);
   const TimePoint start =
       options_.clock == nullptr ? TimePoint{} : std::max(options_.clock->now(), last_finish_);
   const TimePoint ready_at = options_.clock == nullptr ? start : start + options_.duration(plan);
@@ -86,8 +87,9 @@ bool FakeRunner::commanded() {
   return completions_ > 0;
 }
 
-std::optional<TimePoint> FakeRunner::next_finish() const {
-  return steps_.empty() ? std::nullopt : std::optional(steps_.front().ready_at);
+std::optional<TimePoint> FakeRunner::next_finish() {
+  std::lock_guard lock(mutex_);
+  return steps_.empty() || hangs_ ? std::nullopt : std::optional(steps_.front().ready_at);
 }
 
 void FakeRunner::wake() {
@@ -231,6 +233,7 @@ void FakeRunner::prefill(const StepPlan& plan, const PlanRow& row, RowResult& re
       commit(slot, plan.tokens[i], next);
     }
   }
+  prompt_tokens_executed_ += row.tokens_end - row.tokens_begin;
   if (!row.samples()) return;
   slot.sampled = true;
   sample(plan, slot, {}, result);

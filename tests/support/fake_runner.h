@@ -58,11 +58,16 @@ class FakeRunner final : public Runner {
   void hang();                           // no step ever finishes again
   void poison(Incarnation incarnation);  // its next sampled row is not finite
 
-  std::optional<TimePoint> next_finish() const;  // with clock
+  std::optional<TimePoint> next_finish();  // with clock
   int64_t steps_executed() const { return steps_executed_; }
   int64_t rows_executed() const { return rows_executed_; }
   int64_t inert_rows() const { return inert_rows_; }
   int in_flight_seen_max() const { return in_flight_seen_max_; }
+  int64_t prompt_tokens_executed() const { return prompt_tokens_executed_; }
+  // Called with every plan when it is submitted.
+  void set_submit_observer(std::function<void(const StepPlan&)> observer) {
+    submit_observer_ = std::move(observer);
+  }
   // Called with every plan when it is executed.
   void set_observer(std::function<void(const StepPlan&)> observer) {
     observer_ = std::move(observer);
@@ -116,6 +121,7 @@ class FakeRunner final : public Runner {
   const FakeRunnerOptions options_;
   std::function<void()> wakeup_;
   std::function<void(const StepPlan&)> observer_;
+  std::function<void(const StepPlan&)> submit_observer_;
   std::vector<Slot> slots_;
   std::vector<Tag> tags_;  // by page and position in it
   std::deque<Pending> steps_;
@@ -124,6 +130,7 @@ class FakeRunner final : public Runner {
   int64_t steps_executed_ = 0;
   int64_t rows_executed_ = 0;
   int64_t inert_rows_ = 0;
+  int64_t prompt_tokens_executed_ = 0;
   int in_flight_seen_max_ = 0;
 
   std::mutex mutex_;
