@@ -139,8 +139,11 @@ void ReferenceOps::embed(ExecContext&, TensorView x, const TokenBatch& batch,
 
 void ReferenceOps::rms_norm(ExecContext&, TensorView out, TensorView x,
                             const ops::VectorWeight& weight, float eps) {
+  const std::vector<float>& values = as<FloatsWeight>(weight).values;
+  HADAL_CHECK(static_cast<int64_t>(values.size()) == x.cols, "a norm of {} for rows of {}",
+              values.size(), x.cols);
   for (int64_t t = 0; t < x.rows; ++t) {
-    norm_row(row(out, t), row(x, t), as<FloatsWeight>(weight).values, eps);
+    norm_row(row(out, t), row(x, t), values, eps);
   }
 }
 
@@ -152,7 +155,10 @@ void ReferenceOps::add_rms_norm(ExecContext& ctx, TensorView out, TensorView res
 
 void ReferenceOps::linear(ExecContext&, TensorView out, TensorView x,
                           const ops::LinearWeight& weight) {
-  matmul(out.as<float>(), x.as<float>(), x.rows, as<MatrixWeight>(weight).matrix);
+  const Matrix& matrix = as<MatrixWeight>(weight).matrix;
+  HADAL_CHECK(out.cols == matrix.out && x.cols == matrix.in, "a weight of {} x {} for {} x {}",
+              matrix.out, matrix.in, out.cols, x.cols);
+  matmul(out.as<float>(), x.as<float>(), x.rows, matrix);
 }
 
 void ReferenceOps::mla_latent(ExecContext&, TensorView q_latent, TensorView qkv_a,
