@@ -17,6 +17,7 @@ struct Options {
   int64_t steps = 1'000'000;
   int64_t episodes = 0;
   bool shrink = false;
+  bool expect_failure = false;
 };
 
 void print(const Report& report, double seconds) {
@@ -27,6 +28,19 @@ void print(const Report& report, double seconds) {
       static_cast<double>(report.rows) / static_cast<double>(std::max<int64_t>(report.steps, 1)),
       report.requests, report.tokens, report.preemptions, report.cached_tokens, report.inert_rows,
       static_cast<double>(report.rows) / seconds / 1e6);
+}
+
+// 0 if an episode fails, which is what a planted bug must make it do.
+int find_failure(const Options& options) {
+  constexpr uint64_t kSeeds = 400;
+  for (uint64_t seed = options.first_seed; seed < options.first_seed + kSeeds; ++seed) {
+    const std::string failure = failure_in_child(scenario_of(seed));
+    if (failure.empty()) continue;
+    fmt::print("caught at seed {}: {}\n", seed, failure);
+    return 0;
+  }
+  fmt::print("not caught in {} episodes\n", kSeeds);
+  return 1;
 }
 
 int run(const Options& options) {
@@ -61,6 +75,7 @@ int main(int argc, char** argv) {
   app.add_option("--steps", options.steps, "steps to run, over as many episodes as it takes");
   app.add_option("--episodes", options.episodes, "episodes to run, instead of --steps");
   app.add_flag("--shrink", options.shrink, "name the fewest requests that still fail");
+  app.add_flag("--expect-failure", options.expect_failure, "succeed if and only if a seed fails");
   CLI11_PARSE(app, argc, argv);
-  return hadal::sim::run(options);
+  return options.expect_failure ? hadal::sim::find_failure(options) : hadal::sim::run(options);
 }

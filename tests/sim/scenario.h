@@ -9,8 +9,8 @@
 
 namespace hadal::sim {
 
-using test::FakeModel;
 using test::extend;
+using test::FakeModel;
 using test::mix;
 
 enum class Fault : uint8_t { kNone, kError, kThrow, kHang };

@@ -9,8 +9,10 @@
 #include <atomic>
 #include <csignal>
 #include <exception>
+#include <functional>
 #include <vector>
 
+#include "hadal/base/check.h"
 #include "sim/episode.h"
 
 namespace hadal::sim {
@@ -33,21 +35,38 @@ void name_seed(int) {
   std::signal(SIGABRT, SIG_DFL);
 }
 
-bool fails(const Scenario& scenario, const std::vector<int>& indices) {
-  const pid_t child = fork();
-  if (child == 0) {
-    std::signal(SIGABRT, SIG_DFL);
-    close(STDERR_FILENO);
-    try {
-      run_episode(scenario, [&](int index) { return std::ranges::count(indices, index) > 0; });
-    } catch (const std::exception&) {
-      _exit(1);
-    }
-    _exit(0);
+using TakesPart = std::function<bool(int)>;
+
+// Runs in the child: says what failed on `output`, or nothing.
+[[noreturn]] void run_as_child(const Scenario& scenario, const TakesPart& takes_part, int output) {
+  std::signal(SIGABRT, SIG_DFL);
+  dup2(output, STDERR_FILENO);  // where a CHECK speaks before it aborts
+  try {
+    run_episode(scenario, takes_part);
+  } catch (const std::exception& failure) {
+    const std::string_view what = failure.what();
+    [[maybe_unused]] const auto written = write(output, what.data(), what.size());
+    _exit(1);
   }
+  _exit(0);
+}
+
+std::string failure_in_child(const Scenario& scenario, const TakesPart& takes_part) {
+  int ends[2];
+  HADAL_CHECK(pipe(ends) == 0, "no pipe");
+  const pid_t child = fork();
+  if (child == 0) run_as_child(scenario, takes_part, ends[1]);
+  close(ends[1]);
+  std::string text;
+  char buffer[512];
+  for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;) {
+    text.append(buffer, static_cast<size_t>(got));
+  }
+  close(ends[0]);
   int status = 0;
   waitpid(child, &status, 0);
-  return status != 0;
+  if (status == 0) return {};
+  return text.empty() ? "it died without a word" : text;
 }
 
 }  // namespace
@@ -55,6 +74,10 @@ bool fails(const Scenario& scenario, const std::vector<int>& indices) {
 void announce(uint64_t seed) {
   announced_seed = seed;
   std::signal(SIGABRT, name_seed);
+}
+
+std::string failure_in_child(const Scenario& scenario) {
+  return failure_in_child(scenario, TakesPart());
 }
 
 // Removes ever smaller runs of requests while the failure stays.
@@ -67,7 +90,8 @@ std::string shrink(const Scenario& scenario) {
       const size_t last = std::min(first + run, fewer.size());
       fewer.erase(fewer.begin() + static_cast<ptrdiff_t>(first),
                   fewer.begin() + static_cast<ptrdiff_t>(last));
-      if (fails(scenario, fewer)) {
+      const auto takes_part = [&](int index) { return std::ranges::count(fewer, index) > 0; };
+      if (!failure_in_child(scenario, takes_part).empty()) {
         indices = fewer;
       } else {
         first += run;
