@@ -1,6 +1,6 @@
 // The AMX path: products of bf16 tiles.
 #include "ops/cpu/amx_tiles.h"
-#include "ops/cpu/attend_f32.h"
+#include "ops/cpu/attend_bf16.h"
 #include "ops/cpu/decode_avx2.h"
 #include "ops/cpu/elementwise.h"
 #include "ops/cpu/gemm_bf16.h"
@@ -89,14 +89,74 @@ struct BlockAmx {
   }
 };
 
+struct AttendAmx {
+  using Session = AmxSession;
+
+  // Tiles 0 to 3: scores of 16 tokens each; 4: queries; 5: entries.
+  static void scores(float* scores, const uint16_t* page, int kv_dim, int token_tiles,
+                     const uint8_t* queries) {
+    const int64_t stride = int64_t{kv_dim} * 2;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int c = 0; c < kv_dim; c += 32, queries += kTileBytes) {
+      _tile_loadd(4, queries, 64);
+      _tile_loadd(5, page + c, stride);
+      _tile_dpbf16ps(0, 5, 4);
+      if (token_tiles > 1) {
+        _tile_loadd(6, page + 16 * kv_dim + c, stride);
+        _tile_dpbf16ps(1, 6, 4);
+      }
+      if (token_tiles > 2) {
+        _tile_loadd(7, page + 32 * kv_dim + c, stride);
+        _tile_dpbf16ps(2, 7, 4);
+      }
+      if (token_tiles > 3) {
+        _tile_loadd(5, page + 48 * kv_dim + c, stride);
+        _tile_dpbf16ps(3, 5, 4);
+      }
+    }
+    _tile_stored(0, scores, 64);
+    _tile_stored(1, scores + 16 * 16, 64);
+    _tile_stored(2, scores + 32 * 16, 64);
+    _tile_stored(3, scores + 48 * 16, 64);
+  }
+
+  // Tiles 0 to 3: outputs of 16 columns each; 4: probabilities; 5, 6: values.
+  static void values(float* out, int latent, const uint16_t* probabilities, const uint8_t* values,
+                     int steps, int) {
+    const int64_t stride = int64_t{latent} * 4;
+    _tile_loadd(0, out, stride);
+    _tile_loadd(1, out + 16, stride);
+    _tile_loadd(2, out + 32, stride);
+    _tile_loadd(3, out + 48, stride);
+    for (int step = 0; step < steps; ++step, values += kValueTiles * kTileBytes) {
+      _tile_loadd(4, probabilities + step * kTokensPerStep, kAttendPage * 2);
+      _tile_loadd(5, values, 64);
+      _tile_dpbf16ps(0, 4, 5);
+      _tile_loadd(6, values + kTileBytes, 64);
+      _tile_dpbf16ps(1, 4, 6);
+      _tile_loadd(5, values + 2 * kTileBytes, 64);
+      _tile_dpbf16ps(2, 4, 5);
+      _tile_loadd(6, values + 3 * kTileBytes, 64);
+      _tile_dpbf16ps(3, 4, 6);
+    }
+    _tile_stored(0, out, stride);
+    _tile_stored(1, out + 16, stride);
+    _tile_stored(2, out + 32, stride);
+    _tile_stored(3, out + 48, stride);
+  }
+};
+
 }  // namespace
 
 const KernelTable& amx_kernels() {
   static constexpr KernelTable kTable{.gemm_scratch_bytes = gemm_bf16_scratch_bytes,
                                       .gemm = gemm_bf16<BlockAmx>,
                                       .gemm_f32 = gemm_f32<DecodeAvx2>,
-                                      .attend_scratch_bytes = attend_f32_scratch_bytes,
-                                      .attend = attend_f32,
+                                      .attend_scratch_bytes = attend_bf16_scratch_bytes,
+                                      .attend = attend_bf16<AttendAmx>,
                                       .merge_split = merge_split,
                                       .rms_norm = rms_norm,
                                       .add_rms_norm = add_rms_norm,

@@ -1,5 +1,5 @@
 // The AVX-512 path: products of bf16 pairs by vdpbf16ps.
-#include "ops/cpu/attend_f32.h"
+#include "ops/cpu/attend_bf16.h"
 #include "ops/cpu/decode_avx2.h"
 #include "ops/cpu/elementwise.h"
 #include "ops/cpu/gemm_bf16.h"
@@ -54,14 +54,57 @@ struct BlockAvx512 {
   }
 };
 
+struct AttendAvx512 {
+  struct Session {};
+
+  // Four tokens at a time, a lane a query.
+  static void scores(float* scores, const uint16_t* page, int kv_dim, int token_tiles,
+                     const uint8_t* queries) {
+    for (int s = 0; s < token_tiles * 16; s += 4) {
+      __m512 sum[4] = {};
+      for (int pair = 0; pair < kv_dim / 2; ++pair) {
+        const auto q = (__m512bh)_mm512_load_si512(queries + pair * 64);
+        for (int i = 0; i < 4; ++i) {
+          sum[i] = _mm512_dpbf16_ps(sum[i], pair_of(page + (s + i) * kv_dim + 2 * pair), q);
+        }
+      }
+      for (int i = 0; i < 4; ++i) _mm512_store_ps(scores + (s + i) * 16, sum[i]);
+    }
+  }
+
+  static void values(float* out, int latent, const uint16_t* probabilities, const uint8_t* values,
+                     int steps, int queries) {
+    for (int q = 0; q < queries; ++q) {
+      __m512 sum[kValueTiles];
+      for (int t = 0; t < kValueTiles; ++t) sum[t] = _mm512_load_ps(out + q * latent + t * 16);
+      for (int pair = 0; pair < steps * 16; ++pair) {
+        const uint8_t* const rows = values + (pair / 16 * kValueTiles * 16 + pair % 16) * 64;
+        const __m512bh p = pair_of(probabilities + q * kAttendPage + 2 * pair);
+        for (int t = 0; t < kValueTiles; ++t) {
+          sum[t] = _mm512_dpbf16_ps(sum[t], p, (__m512bh)_mm512_load_si512(rows + t * kTileBytes));
+        }
+      }
+      for (int t = 0; t < kValueTiles; ++t) _mm512_store_ps(out + q * latent + t * 16, sum[t]);
+    }
+  }
+
+ private:
+  // Two neighbouring bf16 values in every lane.
+  static __m512bh pair_of(const uint16_t* p) {
+    int32_t pair;
+    __builtin_memcpy(&pair, p, sizeof(pair));
+    return (__m512bh)_mm512_set1_epi32(pair);
+  }
+};
+
 }  // namespace
 
 const KernelTable& avx512_kernels() {
   static constexpr KernelTable kTable{.gemm_scratch_bytes = gemm_bf16_scratch_bytes,
                                       .gemm = gemm_bf16<BlockAvx512>,
                                       .gemm_f32 = gemm_f32<DecodeAvx2>,
-                                      .attend_scratch_bytes = attend_f32_scratch_bytes,
-                                      .attend = attend_f32,
+                                      .attend_scratch_bytes = attend_bf16_scratch_bytes,
+                                      .attend = attend_bf16<AttendAvx512>,
                                       .merge_split = merge_split,
                                       .rms_norm = rms_norm,
                                       .add_rms_norm = add_rms_norm,

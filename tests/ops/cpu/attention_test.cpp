@@ -10,13 +10,13 @@ namespace hadal::ops::test {
 namespace {
 
 // Smaller than tiny-r1 where the size does not matter; head and latent sizes are R1's shape.
-ModelSpec small_spec(int heads = 3) {
+ModelSpec small_spec(int heads = 3, int rope = 32) {
   ModelSpec spec{.hidden_size = 64,
                  .num_attention_heads = heads,
                  .q_lora_rank = 48,
                  .kv_lora_rank = 128,
                  .qk_nope_head_dim = 32,
-                 .qk_rope_head_dim = 16,
+                 .qk_rope_head_dim = rope,
                  .v_head_dim = 48,
                  .max_position_embeddings = 4096};
   return spec;
@@ -225,6 +225,16 @@ TEST_P(AttentionTest, MatchesTheNaiveFormAtPageBorders) {
     EXPECT_LT(relative_error(attend(batch, q), naive_attention(batch, q)), attention_tolerance())
         << "position " << position;
   }
+}
+
+// Entries of 144 values do not fill whole tiles.
+TEST_P(AttentionTest, MatchesTheNaiveFormWhenTheEntryHasAnOddWidth) {
+  set_up(small_spec(5, 16));
+  fill_cache(0, 70);
+  Batch batch;
+  batch.add_row(0, 60, 10);
+  auto q = random_queries(batch);
+  EXPECT_LT(relative_error(attend(batch, q), naive_attention(batch, q)), attention_tolerance());
 }
 
 TEST_P(AttentionTest, VerificationRowsSeeOnlyTheirOwnPast) {
