@@ -200,10 +200,10 @@ void CpuOps::multiply(Gemm gemm, const MatrixView& weight, const float* x, int64
                       float* out, int64_t out_stride, int64_t rows) {
   if (rows == 0) return;
   const int64_t row_blocks = ceil_div(rows, kGemmRows);
-  // Enough column chunks to occupy the pool, of an even number of tiles each.
+  // Enough column chunks to occupy the pool, of as many tiles as a kernel takes at once.
   constexpr int64_t kTasksPerThread = 4;
   const int64_t chunks_wanted = ceil_div(kTasksPerThread * pool_.threads(), row_blocks);
-  const int64_t chunk_tiles = ceil_div(ceil_div(weight.tile_rows, chunks_wanted), 2) * 2;
+  const int64_t chunk_tiles = ceil_div(ceil_div(weight.tile_rows, chunks_wanted), 4) * 4;
   const int64_t chunks = ceil_div(weight.tile_rows, chunk_tiles);
   pool_.run(static_cast<int>(row_blocks * chunks), [&](int task, int thread) {
     const int64_t first = task / chunks * kGemmRows;

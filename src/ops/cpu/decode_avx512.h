@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/lanes.h"
 #include "ops/cpu/numeric_formats.h"
 
 namespace hadal::ops {
@@ -92,23 +93,15 @@ inline void decode_e2m1_tile(const uint8_t* bytes, const uint8_t* groups, uint8_
   }
 }
 
-// One block of up to kBlockTiles tiles of a tile row, as bf16: decoded into `buffer`, or the
-// weights themselves.
-inline const uint8_t* decode_block_bf16(const MatrixView& w, const DecodeE4m3& e4m3,
-                                        int64_t tile_row, int64_t block, int tiles,
-                                        uint8_t* buffer) {
-  const int64_t first = tile_row * w.tile_cols + block * kBlockTiles;
-  if (w.format == TileFormat::kBf16) return w.tiles + first * w.tile_bytes;
-  for (int t = 0; t < tiles; ++t) {
-    const uint8_t* const bytes = w.tiles + (first + t) * w.tile_bytes;
-    uint8_t* const out = buffer + t * kDecodedTileBytes;
-    if (w.format == TileFormat::kE4m3) {
-      e4m3.tile(bytes, out);
-    } else {
-      decode_e2m1_tile(bytes, w.groups + (first + t) * 2 * kTileOutputs, out);
-    }
+// One tile to bf16. REQUIRES: the format is not bf16 already.
+HADAL_INLINE void decode_tile_bf16(const MatrixView& w, const DecodeE4m3& e4m3, int64_t tile_index,
+                                   uint8_t* out) {
+  const uint8_t* const bytes = w.tiles + tile_index * w.tile_bytes;
+  if (w.format == TileFormat::kE4m3) {
+    e4m3.tile(bytes, out);
+  } else {
+    decode_e2m1_tile(bytes, w.groups + tile_index * 2 * kTileOutputs, out);
   }
-  return buffer;
 }
 
 }  // namespace

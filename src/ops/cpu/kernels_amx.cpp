@@ -9,82 +9,114 @@
 namespace hadal::ops {
 namespace {
 
-// Tiles 0 to 3: products [row half][tile row]; 4, 5: inputs; 6, 7: weights. A row's product over a
-// block is the hardware's sum over four tiles in order, the same for every number of rows.
+// A row's product over a block is the hardware's sum over the block's tiles in order, the same for
+// every number of rows. A dot product of two tiles takes 16 cycles and its result comes after 52:
+// four sums are kept going at once.
 struct BlockAmx {
   using Session = AmxSession;
 
-  static void multiply(const uint16_t* inputs, int64_t stride, int rows,
-                       const uint8_t* const weights[2], int tile_rows, int tiles,
-                       const float scales[2], float* sums, float* product) {
-    for (int r = 0; r < rows; r += 32) {
-      const int left = rows - r < 32 ? rows - r : 32;
-      const uint16_t* const x = inputs + r * stride;
-      if (left > 16 && tile_rows == 2) {
-        multiply_2x2(x, stride, weights, tiles, product);
-      } else {
-        multiply_each(x, stride, left, weights, tile_rows, tiles, product);
+  static void multiply(const GemmBlock& b, const NextBlock& next) {
+    for (int r = 0; r < b.rows; r += 32) {
+      if (b.rows - r <= 16) {
+        multiply_16(b, r, r == 0 ? &next : nullptr);
+        for (int t = 0; t < b.tile_rows; ++t) store_and_add(b, t, t, r);
+        return;
       }
-      for (int t = 0; t < tile_rows; ++t) {
-        add(sums + (t * kGemmRows + r) * kTileOutputs, product + t * 32 * kTileOutputs, left,
-            scales[t]);
+      for (int t = 0; t < b.tile_rows; t += 2) {
+        multiply_32(b, r, t, r == 0 ? &next : nullptr);
+        store_and_add(b, 0, t, r);
+        store_and_add(b, 2, t, r + 16);
+        if (t + 1 < b.tile_rows) {
+          store_and_add(b, 1, t + 1, r);
+          store_and_add(b, 3, t + 1, r + 16);
+        }
       }
     }
   }
 
  private:
-  static constexpr int kProductStride = kTileOutputs * sizeof(float);
+  // 16 rows from r on with up to four tile rows: tile t is the product of tile row t.
+  static void multiply_16(const GemmBlock& b, int r, const NextBlock* next) {
+    const uint16_t* const x = b.inputs + r * b.stride;
+    zero();
+    for (int k = 0; k < b.tiles; ++k) {
+      const int64_t at = k * kDecodedTileBytes;
+      _tile_loadd(4, x + k * kTileInputs, b.stride * 2);
+      _tile_loadd(5, b.weights[0] + at, 64);
+      _tile_dpbf16ps(0, 4, 5);
+      if (next != nullptr) next->decode(0, k);
+      if (b.tile_rows > 1) {
+        _tile_loadd(6, b.weights[1] + at, 64);
+        _tile_dpbf16ps(1, 4, 6);
+        if (next != nullptr) next->decode(1, k);
+      }
+      if (b.tile_rows > 2) {
+        _tile_loadd(7, b.weights[2] + at, 64);
+        _tile_dpbf16ps(2, 4, 7);
+        if (next != nullptr) next->decode(2, k);
+      }
+      if (b.tile_rows > 3) {
+        _tile_loadd(5, b.weights[3] + at, 64);
+        _tile_dpbf16ps(3, 4, 5);
+        if (next != nullptr) next->decode(3, k);
+      }
+    }
+  }
 
-  // product [tile row][32][kTileOutputs].
-  static void multiply_2x2(const uint16_t* x, int64_t stride, const uint8_t* const weights[2],
-                           int tiles, float* product) {
-    const int64_t bytes = stride * 2;
+  // 32 rows from r on with tile rows t and t + 1: tiles 0 and 2 are the products of the first,
+  // 1 and 3 of the second.
+  static void multiply_32(const GemmBlock& b, int r, int t, const NextBlock* next) {
+    const uint16_t* const x = b.inputs + r * b.stride;
+    const bool second = t + 1 < b.tile_rows;
+    zero();
+    for (int k = 0; k < b.tiles; ++k) {
+      const int64_t at = k * kDecodedTileBytes;
+      _tile_loadd(4, x + k * kTileInputs, b.stride * 2);
+      _tile_loadd(5, x + 16 * b.stride + k * kTileInputs, b.stride * 2);
+      _tile_loadd(6, b.weights[t] + at, 64);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(2, 5, 6);
+      if (next != nullptr) next->decode(t, k);
+      if (second) {
+        _tile_loadd(7, b.weights[t + 1] + at, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(3, 5, 7);
+        if (next != nullptr) next->decode(t + 1, k);
+      }
+    }
+  }
+
+  static void zero() {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (int t = 0; t < tiles; ++t) {
-      _tile_loadd(4, x + t * kTileInputs, bytes);
-      _tile_loadd(5, x + t * kTileInputs + 16 * stride, bytes);
-      _tile_loadd(6, weights[0] + t * kDecodedTileBytes, 64);
-      _tile_loadd(7, weights[1] + t * kDecodedTileBytes, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-    _tile_stored(0, product, kProductStride);
-    _tile_stored(2, product + 16 * kTileOutputs, kProductStride);
-    _tile_stored(1, product + 32 * kTileOutputs, kProductStride);
-    _tile_stored(3, product + 48 * kTileOutputs, kProductStride);
   }
 
-  static void multiply_each(const uint16_t* x, int64_t stride, int rows,
-                            const uint8_t* const weights[2], int tile_rows, int tiles,
-                            float* product) {
-    for (int first = 0; first < rows; first += 16) {
-      _tile_zero(0);
-      _tile_zero(1);
-      for (int t = 0; t < tiles; ++t) {
-        _tile_loadd(4, x + first * stride + t * kTileInputs, stride * 2);
-        _tile_loadd(6, weights[0] + t * kDecodedTileBytes, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        if (tile_rows == 2) {
-          _tile_loadd(7, weights[1] + t * kDecodedTileBytes, 64);
-          _tile_dpbf16ps(1, 4, 7);
-        }
-      }
-      _tile_stored(0, product + first * kTileOutputs, kProductStride);
-      if (tile_rows == 2) _tile_stored(1, product + (32 + first) * kTileOutputs, kProductStride);
+  // sums of tile row t, rows from r on, += scale * tile `tile`.
+  static void store_and_add(const GemmBlock& b, int tile, int t, int r) {
+    float* const product = b.product + tile * 16 * kTileOutputs;
+    constexpr int kStride = kTileOutputs * sizeof(float);
+    switch (tile) {  // the instruction wants a constant
+      case 0:
+        _tile_stored(0, product, kStride);
+        break;
+      case 1:
+        _tile_stored(1, product, kStride);
+        break;
+      case 2:
+        _tile_stored(2, product, kStride);
+        break;
+      default:
+        _tile_stored(3, product, kStride);
+        break;
     }
-  }
-
-  static void add(float* sums, const float* product, int rows, float scale) {
-    const __m512 factor = _mm512_set1_ps(scale);
-    for (int r = 0; r < rows; ++r) {
-      float* const sum = sums + r * kTileOutputs;
-      _mm512_store_ps(sum, _mm512_fmadd_ps(_mm512_load_ps(product + r * kTileOutputs), factor,
-                                           _mm512_load_ps(sum)));
+    const int rows = b.rows - r < 16 ? b.rows - r : 16;
+    const __m512 factor = _mm512_set1_ps(b.scales[t]);
+    float* const sums = b.sums + t * kSumsStride + r * kTileOutputs;
+    for (int i = 0; i < rows * kTileOutputs; i += kTileOutputs) {
+      _mm512_store_ps(
+          sums + i, _mm512_fmadd_ps(_mm512_load_ps(product + i), factor, _mm512_load_ps(sums + i)));
     }
   }
 };

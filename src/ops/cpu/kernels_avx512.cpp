@@ -12,18 +12,17 @@ namespace {
 struct BlockAvx512 {
   struct Session {};
 
-  static void multiply(const uint16_t* inputs, int64_t stride, int rows,
-                       const uint8_t* const weights[2], int tile_rows, int tiles,
-                       const float scales[2], float* sums, float*) {
-    for (int t = 0; t < tile_rows; ++t) {
-      float* const sum = sums + t * kGemmRows * kTileOutputs;
+  static void multiply(const GemmBlock& b, const NextBlock& next) {
+    for (int t = 0; t < b.tile_rows; ++t) {
+      for (int k = 0; k < b.tiles; ++k) next.decode(t, k);
+      float* const sum = b.sums + t * kSumsStride;
       int r = 0;
-      for (; r + 4 <= rows; r += 4) {
-        rows_of<4>(inputs + r * stride, stride, weights[t], tiles, scales[t],
+      for (; r + 4 <= b.rows; r += 4) {
+        rows_of<4>(b.inputs + r * b.stride, b.stride, b.weights[t], b.tiles, b.scales[t],
                    sum + r * kTileOutputs);
       }
-      for (; r < rows; ++r) {
-        rows_of<1>(inputs + r * stride, stride, weights[t], tiles, scales[t],
+      for (; r < b.rows; ++r) {
+        rows_of<1>(b.inputs + r * b.stride, b.stride, b.weights[t], b.tiles, b.scales[t],
                    sum + r * kTileOutputs);
       }
     }
