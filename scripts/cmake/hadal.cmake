@@ -37,11 +37,12 @@ target_compile_options(hadal_build_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wnon-virtual-dtor;-Wno-missing-field-initializers;-Werror>
   $<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings;-lineinfo;--expt-relaxed-constexpr;-Xcompiler=-Wall,-Wextra,-Werror>)
 if(HADAL_SANITIZER)
+  string(REPLACE "+" "," hadal_sanitizers "${HADAL_SANITIZER}")
   # GCC's uninitialised-value warnings are wrong in instrumented code; the other presets keep them.
   target_compile_options(hadal_build_flags INTERFACE
-    -fsanitize=${HADAL_SANITIZER} -fno-omit-frame-pointer -fno-sanitize-recover=all
+    -fsanitize=${hadal_sanitizers} -fno-omit-frame-pointer -fno-sanitize-recover=all
     -Wno-maybe-uninitialized)
-  target_link_options(hadal_build_flags INTERFACE -fsanitize=${HADAL_SANITIZER})
+  target_link_options(hadal_build_flags INTERFACE -fsanitize=${hadal_sanitizers})
 endif()
 
 # hadal_module(<name> [HEADERS ...] [SOURCES ...] [DEPS ...] [LIBS ...] [TESTS ...] [GOLDEN ...])
