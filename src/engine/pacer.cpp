@@ -38,7 +38,7 @@ void Pacer::submitted(const StepPlan& plan, TimePoint now) {
 void Pacer::finished(TimePoint now) {
   HADAL_CHECK(!in_flight_.empty(), "a step finished that was not submitted");
   const InFlight step = in_flight_.front();
-  in_flight_.pop_front();
+  in_flight_.erase(in_flight_.begin());
   durations_[step.shape].add(now - std::max(step.submitted, last_finish_));
   last_finish_ = now;
 }

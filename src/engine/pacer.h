@@ -13,8 +13,8 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <optional>
+#include <vector>
 
 #include "hadal/base/clock.h"
 #include "hadal/core/step_plan.h"
@@ -55,7 +55,7 @@ class Pacer {
 
   std::array<RunningMean, 64> durations_;  // by shape
   RunningMean host_time_;
-  std::deque<InFlight> in_flight_;
+  std::vector<InFlight> in_flight_;  // oldest first; a few at most
   TimePoint last_finish_{};
 };
 

@@ -100,6 +100,7 @@ void Scheduler::count_admission(Sequence& sequence, int32_t cached_tokens) {
   sequence.admitted_before = true;
   sequence.cached_tokens = cached_tokens;
   sequence.tokens.reserve(sequence.prompt_tokens + sequence.sampling.max_tokens);
+  sequence.pages.reserve(positions_max(sequence));
   sequence.verifications.reserve(options_.drafts > 0 ? sequence.sampling.max_tokens : 0);
   --counters_.queued;
   counters_.queued_tokens -= sequence.prompt_tokens;

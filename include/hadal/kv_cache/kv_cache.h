@@ -43,6 +43,12 @@ class PageTable {
 
   std::span<const PageId> pages() const { return pages_; }
 
+  // Room for a sequence of `positions`, so that growing to it does not allocate.
+  void reserve(int64_t positions) {
+    pages_.reserve(pages_for(positions));
+    keys_.reserve(pages_for(positions));
+  }
+
  private:
   friend class KvCache;
   std::vector<PageId> pages_;

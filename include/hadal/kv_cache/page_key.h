@@ -39,6 +39,7 @@ class PageKeyChain {
   void extend(std::span<const TokenId> tokens);
 
   std::span<const PageKey> keys() const { return keys_; }  // of pages 0, 1 …
+  void reserve(size_t pages) { keys_.reserve(pages); }
 
  private:
   PageKey root_;
