@@ -135,13 +135,6 @@ def remove_tensor(header):
     header["model.layers.0.unknown.weight"] = header.pop(TENSOR)
 
 
-def remove_from_index(folder):
-    path = folder / INDEX
-    index = json.loads(path.read_text())
-    del index["weight_map"][TENSOR]
-    path.write_text(json.dumps(index))
-
-
 def point_index_elsewhere(folder):
     path = folder / INDEX
     index = json.loads(path.read_text())
@@ -154,6 +147,13 @@ def escape_from_the_folder(folder):
     index = json.loads(path.read_text())
     index["weight_map"][TENSOR] = "../../etc/passwd"
     path.write_text(json.dumps(index))
+
+
+def other_chat_template(folder):
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["chat_template"] = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    path.write_text(json.dumps(config), encoding="utf-8")
 
 
 def write_text(name, text):
@@ -178,7 +178,6 @@ CASES = (
     Malformed("overlapping offsets", change_header(SHARD_1, overlap), (SHARD_1,)),
     Malformed("offsets beyond the end", change_header(SHARD_1, beyond_the_end), (SHARD_1,)),
     Malformed("shape whose size overflows", change_header(SHARD_1, shape_overflow), (TENSOR,)),
-    Malformed("tensor not in the index", remove_from_index, (TENSOR,)),
     Malformed("index names a missing shard", point_index_elsewhere, (OTHER_SHARD,)),
     Malformed("index leads out of the folder", escape_from_the_folder, ("../../etc/passwd",)),
     Malformed("index is no JSON", write_text(INDEX, "{"), (INDEX,)),
@@ -189,7 +188,11 @@ CASES = (
         change_config(architectures=["LlamaForCausalLM"], model_type="llama"),
         ("llama", "deepseek_v3"),
     ),
-    Malformed("wrong head size", change_config(kv_lora_rank=256), ("kv_lora_rank", "256", "512")),
+    Malformed(
+        "a size that the tensors contradict",
+        change_config(kv_lora_rank=256),
+        ("layers.0.self_attn.kv_a_proj_with_mqa.weight", "[576, 256]", "[320, 256]"),
+    ),
     Malformed("no number of layers", change_config(num_hidden_layers=None), ("num_hidden_layers",)),
     Malformed("a key of the wrong type", change_config(hidden_size="256"), ("hidden_size",)),
     Malformed(
@@ -211,7 +214,7 @@ CASES = (
     Malformed("tokenizer is no JSON", write_text("tokenizer.json", "{"), ("tokenizer.json",)),
     Malformed(
         "unknown chat template",
-        write_text("tokenizer_config.json", '{"chat_template": "{{ messages }}"}'),
-        ("chat_template", "--chat-format"),
+        other_chat_template,
+        ("chat template", "r1-0528", "--chat-format"),
     ),
 )
