@@ -25,9 +25,16 @@ if(HADAL_CUDA)
     set(CMAKE_CUDA_ARCHITECTURES 90a)
   endif()
   enable_language(CUDA)
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 stops at C++17 for nvcc
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+  endif()
   set(CMAKE_CUDA_STANDARD 20)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   find_package(CUDAToolkit REQUIRED)
+  # What the generic kernels are compiled for: Hopper, where the tests run, and Blackwell.
+  set(HADAL_GENERIC_ARCHITECTURES "90a-real;100a-real" CACHE STRING "Architectures of the generic kernels")
+  include(hadal_kernel)
 endif()
 
 # -Wno-missing-field-initializers: designated initialisers name what differs from a struct's defaults.
@@ -106,6 +113,15 @@ function(hadal_tests folder label)
   target_link_libraries(${target} PRIVATE hadal_build_flags ${T_LINK} hadal_test_support GTest::gmock_main)
   gtest_discover_tests(${target} TEST_PREFIX ${folder}/ DISCOVERY_MODE PRE_TEST
     PROPERTIES LABELS ${label} TIMEOUT ${T_TIMEOUT} ${fixture})
+endfunction()
+
+# hadal_gpu_tests(<folder below tests> LINK <targets> SOURCES <files>): tests that need a GPU; one
+# executable, ctest label `gpu`, one at a time on a machine's GPU.
+function(hadal_gpu_tests folder)
+  if(NOT HADAL_CUDA)
+    return()
+  endif()
+  hadal_tests(${folder} gpu TIMEOUT 300 ${ARGN})
 endfunction()
 
 # Everything that verifies public headers, as one target built by default.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Finds what no test would ever notice: test sources that no CMake file names, scripts without --help.
 
-1. every tests/**/*_test.cpp (and .cu) is named by a hadal_module() or hadal_tests() line;
+1. every tests/**/*_test.cpp (and .cu) is named by a hadal_module(), hadal_tests() or
+   hadal_gpu_tests() line;
 2. every file such a line names exists;
 3. every Python test below tests/ is named in a CMake file;
 4. a file is executable exactly if it starts with #!;
@@ -32,7 +33,7 @@ def registered_sources(repository):
                 names = call.keyword("TESTS", MODULE_KEYWORDS) + call.keyword(
                     "GOLDEN", MODULE_KEYWORDS
                 )
-            elif call.name == "hadal_tests":
+            elif call.name in ("hadal_tests", "hadal_gpu_tests"):
                 names = call.keyword("SOURCES", TESTS_KEYWORDS)
             else:
                 continue
