@@ -56,9 +56,8 @@ port_is_taken() {
 
 start_server() {
   ! port_is_taken || die "port $port is taken by another program; choose one with --port"
-  setsid nohup "$binary" serve "$root/tests/models/tiny-r1" --host 127.0.0.1 --port "$port" \
-    --served-model-name tiny-r1 --speculative-config.method mtp \
-    --speculative-config.num-speculative-tokens 3 >"$log" 2>&1 </dev/null &
+  setsid nohup "$binary" serve "$root/tests/models/tiny-r1" --config "$root/configs/tiny-r1.yaml" \
+    --port "$port" >"$log" 2>&1 </dev/null &
   echo $! >"$pid_file"
 }
 

@@ -2,7 +2,7 @@
 
 import unittest
 
-from support import TINY_R1, run_hadal
+from support import SOURCE_DIR, TINY_R1, HadalServer, run_hadal
 
 
 class CommandLineTest(unittest.TestCase):
@@ -53,6 +53,13 @@ class CommandLineTest(unittest.TestCase):
         self.assert_refused(["serve", model, "--port", "70000"], "--port", "70000", "65535")
         self.assert_refused(["serve", model, "--max-num-seqs", "many"], "--max-num-seqs", "many")
         self.assert_refused(["serve", model, "--config", "/nonexistent.yaml"], "/nonexistent.yaml")
+
+    def test_every_example_configuration_starts_a_server(self):
+        examples = sorted((SOURCE_DIR / "configs").glob("*.yaml"))
+        self.assertTrue(examples)
+        for path in examples:
+            with self.subTest(config=path.name), HadalServer("--config", str(path)) as server:
+                self.assertEqual(server.get("/v1/models").status, 200)
 
     def test_missing_or_unknown_command(self):
         self.assert_refused(["sevre", "x"], "sevre")
