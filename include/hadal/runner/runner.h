@@ -32,7 +32,8 @@ class Runner {
   virtual void set_wakeup(std::function<void()> wakeup) = 0;
 
   // Starts the step behind those in flight; returns without waiting for it. `plan` stays unchanged
-  // until its result has been polled. REQUIRES: not failed; plan has at least one row or delta.
+  // until its result has been polled. A failure that poll() has not told yet drops it. REQUIRES:
+  // poll() gave no error; plan has at least one row.
   virtual void submit(const StepPlan& plan) = 0;
 
   // The oldest finished step. True: `result` is it. False: none has finished. Error: the device has

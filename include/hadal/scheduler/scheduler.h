@@ -123,6 +123,7 @@ class Scheduler {
   int32_t steps_in_flight() const { return static_cast<int32_t>(steps_planned_ - steps_applied_); }
   std::span<const Refusal> refusals() const { return refusals_; }  // of the last plan()
   SchedulerStats stats() const;
+  int32_t running_max() const { return running_max_; }  // sequences that may run at once
   bool idle() const { return sequences_.empty(); }  // every request has ended
 
   // Walks everything, the cache included.

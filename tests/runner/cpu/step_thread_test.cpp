@@ -94,6 +94,18 @@ TEST(StepThread, AnExceptionFailsThisStepAndDropsLaterOnes) {
   EXPECT_EQ(executed, 2);
 }
 
+// A device fails between two polls, so the owner cannot know it yet.
+TEST(StepThread, AStepSubmittedToAFailedThreadIsDropped) {
+  Owner owner([](const StepPlan&, StepResult&) { throw std::runtime_error("no memory"); });
+  StepPlan first{.step = 1}, second{.step = 2};
+  owner.thread.submit(first);
+  ASSERT_FALSE(owner.wait().ok());
+  owner.thread.submit(second);
+  const Result<StepResult> failed = owner.wait();
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(failed.error().message, "step 1 failed: no memory");
+}
+
 TEST(StepThread, EndsWhileStepsAreQueued) {
   std::atomic<int> executed = 0;
   std::vector<StepPlan> plans(100);
