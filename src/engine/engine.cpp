@@ -1,6 +1,7 @@
 // The loop thread around the EngineCore.
 #include "hadal/engine/engine.h"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -12,6 +13,16 @@
 namespace hadal {
 namespace {
 
+// Nothing is limited silently.
+void warn_if_fewer_run(const EngineOptions& options, const RunnerInfo& info, int32_t running_max) {
+  if (running_max >= options.limits.max_num_seqs) return;
+  log().warn(
+      "at most {} sequences run at once, not max-num-seqs = {}: there are {} slots, and a step has "
+      "room for {} tokens, {} a sequence",
+      running_max, options.limits.max_num_seqs, info.slots,
+      std::min(options.limits.max_num_batched_tokens, info.query_tokens_max), 1 + options.drafts);
+}
+
 class ThreadedEngine final : public Engine, private OutputSink {
  public:
   ThreadedEngine(const EngineOptions& options, Runner& runner, OutputSink& sink, const Clock& clock)
@@ -21,6 +32,7 @@ class ThreadedEngine final : public Engine, private OutputSink {
         clock_(clock),
         inbox_(std::make_shared<Inbox>(options.limits)),
         core_(options, runner, *this, clock) {
+    warn_if_fewer_run(options, runner.info(), core_.scheduler().running_max());
     // Shared, because a runner that hung may call long after the engine is gone.
     runner_.set_wakeup([inbox = inbox_] { inbox->wake(); });
   }

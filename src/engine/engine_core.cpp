@@ -45,14 +45,6 @@ EngineCore::EngineCore(const EngineOptions& options, Runner& runner, OutputSink&
       scheduler_(scheduler_options(options, runner.info())) {
   HADAL_CHECK(options.drafts <= runner.info().drafts_max, "{} drafts, the runner can {}",
               options.drafts, runner.info().drafts_max);
-  if (scheduler_.running_max() < options.limits.max_num_seqs) {
-    log().warn(
-        "at most {} sequences run at once, not max-num-seqs = {}: a step has {} slots and "
-        "room for {} tokens, {} a sequence",
-        scheduler_.running_max(), options.limits.max_num_seqs, runner.info().slots,
-        std::min(options.limits.max_num_batched_tokens, runner.info().query_tokens_max),
-        1 + options.drafts);
-  }
 }
 
 void EngineCore::cancel(RequestId id) {

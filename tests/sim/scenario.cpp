@@ -24,30 +24,29 @@ Scenario scenario_of(uint64_t seed) {
   s.engine.steps_in_flight_max = random.between(1, 3);
   s.engine.prefix_cache = random.chance(0.75);
   s.engine.watchdog = std::chrono::seconds(10);
-  s.engine.limits.max_num_seqs = random.between(1, 32);
+  s.engine.limits.max_num_seqs = random.chance(0.1) ? random.between(1, 8) : random.between(16, 64);
   s.engine.limits.max_num_batched_tokens =
-      random.between(1 + s.engine.drafts, random.chance(0.5) ? 64 : 512);
+      random.chance(0.1) ? random.between(1 + s.engine.drafts, 64) : random.between(128, 1024);
   s.prompt_tokens_max = random.chance(0.2) ? 700 : 150;
   s.output_tokens_max = random.chance(0.2) ? 400 : 100;
   const int longest = s.prompt_tokens_max + s.output_tokens_max + 2 * s.engine.drafts;
   const int pages_min = (longest + kPageTokens - 1) / kPageTokens;
   // From "one sequence just fits" to "no shortage ever".
-  s.machine = {
-      .slots = s.engine.limits.max_num_seqs,
-      .pages_total = 1 + pages_min +
-                     (random.chance(0.5) ? random.between(0, pages_min) : random.between(0, 300)),
-      .positions_max = longest,
-      .vocab_size = 500,
-      .drafts_max = kDraftsMax,
-      .query_tokens_max = 512};
+  s.machine = {.slots = s.engine.limits.max_num_seqs,
+               .pages_total = 1 + pages_min + random.between(0, random.chance(0.15) ? 8 : 200),
+               .positions_max = longest,
+               .vocab_size = 500,
+               .drafts_max = kDraftsMax,
+               .query_tokens_max = 1024};
   s.model = {.vocab_size = 500,
              .acceptance = 0.05 * random.between(0, 20),
              .eos_period = random.chance(0.5) ? random.between(10, 400) : 0};
-  s.requests = random.between(20, 200);
+  s.requests = random.between(20, 400);
   s.shared_prefixes = random.between(1, 4);
   s.page_edges = random.chance(0.5);
   s.burst = random.chance(0.3) ? random.between(2, 32) : 1;
-  s.between_bursts = std::chrono::microseconds(random.between(0, 4000) * s.burst);
+  s.between_bursts =
+      std::chrono::microseconds(random.between(0, random.chance(0.15) ? 3000 : 250) * s.burst);
   s.cancels = random.chance(0.5) ? 0.2 : 0;
   s.stops = random.chance(0.5) ? 0.3 : 0;
   if (random.chance(0.05)) {

@@ -30,11 +30,6 @@ TEST(Simulation, PropertiesHoldWithAFullRecountAfterEveryStep) {
   EXPECT_GT(total.inert_rows, 100);
 }
 
-TEST(Simulation, PropertiesHoldOverManySteps) {
-  const Report total = run_seeds(1000, 2000, 1000);
-  EXPECT_GT(total.steps, 500'000);
-}
-
 // Draft counters do not depend on the mode while nothing is preempted and nobody interferes.
 TEST(Simulation, SynchronousAndAsynchronousCountTheSame) {
   int compared = 0;
