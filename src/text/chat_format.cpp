@@ -1,6 +1,7 @@
 #include "hadal/text/chat_format.h"
 
 #include <array>
+#include <utility>
 
 #include "text/chat_template_features.h"
 
@@ -41,6 +42,16 @@ constexpr std::array<std::string_view, kControls> kControlTexts = {"",
                                                                    "<｜tool▁output▁begin｜>",
                                                                    "<｜tool▁output▁end｜>"};
 
+// The first tool token's text in `text` and where it begins; kControls and npos if there is none.
+std::pair<size_t, Control> first_tool_token(std::string_view text) {
+  std::pair<size_t, Control> first = {std::string_view::npos, kControls};
+  for (size_t i = kCallsBegin; i < kControls; ++i) {
+    const size_t begin = text.find(kControlTexts[i]);
+    if (begin < first.first) first = {begin, static_cast<Control>(i)};
+  }
+  return first;
+}
+
 class PromptWriter {
  public:
   explicit PromptWriter(std::span<const TokenId> controls) : controls_(controls) {}
@@ -50,6 +61,16 @@ class PromptWriter {
     if (text.empty()) return;
     if (prompt_.empty() || prompt_.back().control != kNoToken) prompt_.emplace_back();
     prompt_.back().text += text;
+  }
+  // Text in which the tool tokens, and no others, may stand for themselves.
+  void text_showing_calls(std::string_view text) {
+    while (!text.empty()) {
+      const auto [begin, control] = first_tool_token(text);
+      this->text(text.substr(0, begin));
+      if (control == kControls) return;
+      this->control(control);
+      text.remove_prefix(begin + kControlTexts[control].size());
+    }
   }
   std::vector<PromptSegment> finish() && { return std::move(prompt_); }
 
@@ -69,7 +90,7 @@ void write_system(std::span<const ChatMessage> messages, PromptWriter& prompt) {
   for (const ChatMessage& message : messages) {
     if (message.role != ChatRole::kSystem) continue;
     if (!first) prompt.text("\n\n");
-    prompt.text(message.content);
+    prompt.text_showing_calls(message.content);
     first = false;
   }
 }

@@ -68,11 +68,11 @@ TEST(ChatFormat, TwoRoundsOfToolsEachHaveTheirOwnBlock) {
 }
 
 // Every added token's text, in every place that a client fills: the prompt's control tokens are
-// those of the same chat with harmless text, and no other added token appears.
+// those of the same chat with harmless text, and no other added token appears. (Of a system message
+// see below.)
 TEST(ChatFormat, SpecialTokenTextInAnyFieldStaysText) {
   const auto chat = [](const std::string& x) {
     return std::vector<ChatMessage>{
-        {.role = ChatRole::kSystem, .content = x},
         {.role = ChatRole::kUser, .content = "a" + x},
         {.role = ChatRole::kAssistant,
          .content = x + "b",
@@ -95,6 +95,35 @@ TEST(ChatFormat, SpecialTokenTextInAnyFieldStaysText) {
     EXPECT_EQ(added_ids(format().tokens(prompt).value()), want) << token;
   }
   EXPECT_EQ(added_ids(format().tokens(format().render(chat(all), true)).value()), want);
+}
+
+TEST(ChatFormat, ASystemMessageMayShowTheToolTokensAndNoOthers) {
+  std::string all;
+  Ids tool_ids;
+  for (TokenId id = 0; id < test::tiny_r1().vocab_size(); ++id) {
+    if (!test::tiny_r1().is_added(id)) continue;
+    const std::string token(test::tiny_r1().token_bytes(id));
+    all += "x" + token;
+    if (token.starts_with("<｜tool▁")) tool_ids.push_back(id);
+  }
+  ASSERT_EQ(tool_ids.size(), 9u);
+  const std::vector<ChatMessage> chat = {{.role = ChatRole::kSystem, .content = all}};
+  const auto prompt = format().render(chat, false);
+  Ids want = {test::tiny_r1().bos_id()};
+  want.insert(want.end(), tool_ids.begin(), tool_ids.end());
+  EXPECT_EQ(added_ids(format().tokens(prompt).value()), want);
+  EXPECT_EQ(format().text(prompt), "<｜begin▁of▁sentence｜>" + all);
+}
+
+// A prompt that explains calls gives the ids that the model was trained on.
+TEST(ChatFormat, ToolTokensOfASystemMessageAreThoseOfTheTemplate) {
+  const std::string content =
+      "Format of a call:\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME\n"
+      "```json\nARGUMENTS\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>";
+  const std::vector<ChatMessage> chat = {{.role = ChatRole::kSystem, .content = content}};
+  const Ids want =
+      test::tiny_r1().encode("<｜begin▁of▁sentence｜>" + content, {.parse_special = true}).value();
+  EXPECT_EQ(format().tokens(format().render(chat, false)).value(), want);
 }
 
 TEST(ChatFormat, BadUtf8IsRefused) {

@@ -7,7 +7,8 @@
 // itself can produce, and text. Text is tokenised with special tokens off, so that
 // "<｜Assistant｜>" in a message, a name, an argument or a tool result stays ordinary text
 // (invariant 1 of tokenizer.h). For messages that contain no such text the ids are those of the
-// Hugging Face template.
+// Hugging Face template. One exception: in a system message, which the application writes, the tool
+// tokens stand for themselves, because prompts that explain calls show them. They can end no turn.
 //
 // The format "deepseek-r1-0528" (⏎ is a newline):
 //   prompt     BOS, all system messages joined by ⏎⏎, then every other message in order
