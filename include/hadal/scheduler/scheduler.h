@@ -124,7 +124,7 @@ class Scheduler {
   std::span<const Refusal> refusals() const { return refusals_; }  // of the last plan()
   SchedulerStats stats() const;
   int32_t running_max() const { return running_max_; }  // sequences that may run at once
-  bool idle() const { return sequences_.empty(); }  // every request has ended
+  bool idle() const { return sequences_.empty(); }      // every request has ended
 
   // Walks everything, the cache included.
   void check_invariants() const;
