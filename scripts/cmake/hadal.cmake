@@ -92,7 +92,7 @@ function(hadal_module name)
 endfunction()
 
 # hadal_tests(<folder below tests> <label> LINK <targets> SOURCES <files> [TIMEOUT <seconds>])
-# One executable, one ctest entry per GoogleTest case.
+# One executable, one ctest entry per GoogleTest case. The target all_<label>_tests builds those of one label.
 function(hadal_tests folder label)
   cmake_parse_arguments(T "" "TIMEOUT" "LINK;SOURCES" ${ARGN})
   if(NOT HADAL_TESTS OR NOT T_SOURCES)
@@ -111,6 +111,10 @@ function(hadal_tests folder label)
   add_executable(${target} ${T_SOURCES})
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE hadal_build_flags ${T_LINK} hadal_test_support GTest::gmock_main)
+  if(NOT TARGET all_${label}_tests)
+    add_custom_target(all_${label}_tests)
+  endif()
+  add_dependencies(all_${label}_tests ${target})
   gtest_discover_tests(${target} TEST_PREFIX ${folder}/ DISCOVERY_MODE PRE_TEST
     PROPERTIES LABELS ${label} TIMEOUT ${T_TIMEOUT} ${fixture})
 endfunction()
