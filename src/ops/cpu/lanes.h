@@ -87,12 +87,12 @@ HADAL_INLINE void lanes_to_bf16(uint16_t* p, F32x16 v) {
   std::memcpy(p, &narrow, sizeof(narrow));
 }
 
-// e^x. Relative error below 2e-7 for x in [-87, 88]; 0 below, clamped above; NaN stays NaN.
+// e^x. Relative error below 2e-7 for x in [-87, 88]; 0 below, infinite above; NaN stays NaN.
 // x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor polynomial to r^7.
 HADAL_INLINE F32x16 exp16(F32x16 x) {
-  const F32x16 clamped = select(x > 88.0F, splat(88.0F), x);
-  const I32x16 low = clamped < -87.0F;
-  const F32x16 y = select(low, splat(-87.0F), clamped);
+  const I32x16 low = x < -87.0F;
+  const I32x16 high = x > 88.0F;
+  const F32x16 y = select(low | high, F32x16{}, x);
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves the nearest integer
   const F32x16 shifted = y * 1.44269504F + kRound;
   const F32x16 n = shifted - kRound;
@@ -110,7 +110,8 @@ HADAL_INLINE F32x16 exp16(F32x16 x) {
   std::memcpy(&p_bits, &p, sizeof(p_bits));
   p_bits += shifted_bits << 23;  // the integer sits in the low mantissa bits
   std::memcpy(&p, &p_bits, sizeof(p));
-  return select(x == x, select(low, F32x16{}, p), x);
+  p = select(low, F32x16{}, select(high, splat(__builtin_inff()), p));
+  return select(x == x, p, x);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Chooses a token from one row of logits.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -29,8 +30,10 @@ class Sampler {
     float logit;  // after temperature
     TokenId id;
   };
-  void keep_top_k(int k);
+  void sort_best(size_t k);
+  void keep_top_k(size_t k);
   void keep_top_p(float p, float largest);
+  TokenId draw(const SamplingParams& params, uint32_t position, Candidate most_likely);
 
   std::vector<Candidate> candidates_;
 };
