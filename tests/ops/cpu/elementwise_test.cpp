@@ -56,7 +56,7 @@ TEST_P(ElementwiseTest, AddRmsNormUpdatesTheResidual) {
 TEST_P(ElementwiseTest, SiluMulOverTheWholeRangeOfGates) {
   std::vector<float> gate_up;
   for (const float z : {0.0F, -0.0F, 1e-30F, 1.0F, -1.0F, 20.0F, -20.0F, 87.0F, -87.0F, 88.5F,
-                        -88.5F, 1e4F, -1e4F, 3e38F, -3e38F}) {
+                        -88.5F, 1e4F, -1e4F, 1e37F, -1e37F}) {
     gate_up.push_back(z);
   }
   while (gate_up.size() < 500) gate_up.push_back(uniform(random_, -30, 30));
