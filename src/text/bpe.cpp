@@ -22,6 +22,31 @@ std::optional<TokenId> find(const IdOfToken& ids, std::string_view token) {
   return found->second;
 }
 
+Result<TokenId> id_of_byte(size_t byte, const IdOfToken& ids,
+                           const std::unordered_set<TokenId>& added) {
+  std::string symbol;
+  append_utf8(symbol, kSymbolOfByte[byte]);
+  const std::optional<TokenId> id = find(ids, symbol);
+  if (!id) {
+    return bad_model(
+        fmt::format("model.vocab lacks \"{}\", the symbol of byte 0x{:02X}", symbol, byte));
+  }
+  if (added.contains(*id)) {
+    return bad_model(fmt::format("byte 0x{:02X} is an added token, wanted a plain one", byte));
+  }
+  return *id;
+}
+
+std::unordered_map<std::string, TokenId> whole_pieces_of(const TokenizerSpec& spec,
+                                                         const std::unordered_set<TokenId>& added) {
+  std::unordered_map<std::string, TokenId> pieces;
+  for (const auto& [token, id] : spec.vocab) {
+    std::optional<std::string> bytes = bytes_of_symbols(token);
+    if (bytes && !added.contains(id)) pieces.emplace(std::move(*bytes), id);
+  }
+  return pieces;
+}
+
 // The remaining tokens of a long piece, as a list linked through indices: index i is the token
 // that starts at byte i.
 class TokenList {
@@ -65,43 +90,24 @@ Result<Bpe> Bpe::build(const TokenizerSpec& spec) {
   for (const AddedToken& token : spec.added_tokens) added.insert(token.id);
 
   for (size_t byte = 0; byte < 256; ++byte) {
-    std::string symbol;
-    append_utf8(symbol, kSymbolOfByte[byte]);
-    const std::optional<TokenId> id = find(ids, symbol);
-    if (!id) {
-      return bad_model(
-          fmt::format("model.vocab lacks \"{}\", the symbol of byte 0x{:02X}", symbol, byte));
-    }
-    if (added.contains(*id)) {
-      return bad_model(fmt::format("byte 0x{:02X} is an added token, wanted a plain one", byte));
-    }
-    bpe.byte_ids_[byte] = *id;
+    HADAL_ASSIGN_OR_RETURN(bpe.byte_ids_[byte], id_of_byte(byte, ids, added));
   }
-
-  std::string joined;
   for (uint32_t rank = 0; rank < spec.merges.size(); ++rank) {
     const auto& [left, right] = spec.merges[rank];
-    joined.assign(left).append(right);
-    const std::optional<TokenId> left_id = find(ids, left);
-    const std::optional<TokenId> right_id = find(ids, right);
-    const std::optional<TokenId> result = find(ids, joined);
     const auto refuse = [&](std::string_view why) {
       return bad_model(
           fmt::format("model.merges[{}] joins \"{}\" and \"{}\", {}", rank, left, right, why));
     };
+    const std::optional<TokenId> left_id = find(ids, left);
+    const std::optional<TokenId> right_id = find(ids, right);
+    const std::optional<TokenId> result = find(ids, left + right);
     if (!left_id || !right_id) return refuse("of which one is not in model.vocab");
     if (!result) return refuse("which gives a token that is not in model.vocab");
     if (added.contains(*result)) return refuse("which gives an added token");
     if (!bpe.merges_.insert(*left_id, *right_id, rank)) return refuse("as an earlier merge does");
     bpe.results_.push_back(*result);
   }
-
-  if (spec.ignore_merges) {
-    for (const auto& [token, id] : spec.vocab) {
-      std::optional<std::string> bytes = bytes_of_symbols(token);
-      if (bytes && !added.contains(id)) bpe.whole_pieces_.emplace(std::move(*bytes), id);
-    }
-  }
+  if (spec.ignore_merges) bpe.whole_pieces_ = whole_pieces_of(spec, added);
   return bpe;
 }
 

@@ -34,7 +34,7 @@ class Bpe {
   void encode(std::string_view piece, std::vector<TokenId>& out) const;
 
  private:
-  Bpe(size_t merges) : merges_(merges) {}
+  explicit Bpe(size_t merges) : merges_(merges) {}
 
   void encode_short(std::string_view piece, std::vector<TokenId>& out) const;
   void encode_long(std::string_view piece, std::vector<TokenId>& out) const;
