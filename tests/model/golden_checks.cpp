@@ -37,9 +37,9 @@ std::span<const float> last_row(const std::vector<float>& values, size_t cols) {
   return std::span(values).last(cols);
 }
 
-double row_deviation(const std::vector<float>& values, const json& wanted) {
+double row_deviation(const std::vector<float>& values, const json& wanted, Deviation deviation) {
   const std::vector<float> row = golden_floats(wanted);
-  return worst_deviation(last_row(values, row.size()), row);
+  return deviation(last_row(values, row.size()), row);
 }
 
 std::vector<float> cache_rows(SequenceRig& rig, int layer, int positions) {
@@ -53,16 +53,17 @@ std::vector<float> cache_rows(SequenceRig& rig, int layer, int positions) {
 }
 
 // The ids of every token and the weights of the last one.
-void compare_experts(const json& layer, const std::vector<int32_t>& ids,
-                     const std::vector<float>& weights, ActivationDeviations& result) {
+void compare_experts(const json& layer, size_t moe_layer, const std::vector<int32_t>& ids,
+                     const std::vector<float>& weights, Deviation deviation,
+                     ActivationDeviations& result) {
   const size_t k = layer.at("weights_last").size();
   for (size_t t = 0; t < layer.at("experts").size(); ++t) {
     const auto wanted = layer.at("experts").at(t).get<std::vector<int32_t>>();
     const bool same = std::equal(wanted.begin(), wanted.end(), ids.begin() + t * k);
-    result.tokens_with_other_experts += same ? 0 : 1;
+    if (!same) result.other_experts.push_back(moe_layer * layer.at("experts").size() + t);
   }
   result.expert_weights =
-      std::max(result.expert_weights, row_deviation(weights, layer.at("weights_last")));
+      std::max(result.expert_weights, row_deviation(weights, layer.at("weights_last"), deviation));
 }
 
 // log softmax of one row at `ids`.
@@ -86,15 +87,16 @@ Model load_tiny_r1(const std::string& format, ops::Ops& ops) {
   return std::move(model).value();
 }
 
-double logits_deviation(const Model& model, const std::string& format, int cases) {
+double logits_deviation(const Model& model, const std::string& format, int cases,
+                        Deviation deviation) {
   const json golden = load_golden("logits_" + format);
   double worst = 0.0;
   for (int i = 0; i < cases; ++i) {
     const json& item = golden.at("cases").at(i);
     SequenceRig rig(model, kGoldenPositions);
     const std::vector<float> hidden = rig.forward(item.at("prompt_ids").get<std::vector<int>>(), 0);
-    worst = std::max(
-        worst, row_deviation(rig.logits(last_row(hidden, rig.hidden_size())), item.at("logits")));
+    worst = std::max(worst, row_deviation(rig.logits(last_row(hidden, rig.hidden_size())),
+                                          item.at("logits"), deviation));
   }
   return worst;
 }
@@ -120,14 +122,9 @@ double logprobs_deviation(const Model& model, const std::string& format) {
   return worst;
 }
 
-double ActivationDeviations::worst() const {
-  return tokens_with_other_experts > 0
-             ? INFINITY
-             : std::max({residual, attention, cache, expert_weights, final_norm});
-}
-
 ActivationDeviations activation_deviations(const Model& model, RecordingOps& ops,
-                                           const std::string& format, bool check_cache) {
+                                           const std::string& format, bool check_cache,
+                                           Deviation deviation) {
   const json golden = load_golden("activations_" + format);
   const auto ids = golden.at("ids").get<std::vector<TokenId>>();
   SequenceRig rig(model, kGoldenPositions);
@@ -137,29 +134,31 @@ ActivationDeviations activation_deviations(const Model& model, RecordingOps& ops
   ActivationDeviations result;
   const auto raise = [](double& worst, double value) { worst = std::max(worst, value); };
   const json& layers = golden.at("layers");
-  raise(result.residual, row_deviation(ops.embeddings.at(0), layers.at(0).at("last")));
+  raise(result.residual, row_deviation(ops.embeddings.at(0), layers.at(0).at("last"), deviation));
   size_t moe_layer = 0;
   for (int i = 0; i < model.spec().num_hidden_layers; ++i) {
     const json& layer = layers.at(i + 1);
     const std::vector<float>& residual = ops.residuals.at(2 * i + 1);
-    raise(result.residual, row_deviation(residual, layer.at("last")));
+    raise(result.residual, row_deviation(residual, layer.at("last"), deviation));
     raise(result.residual, checksum_deviation(residual, layer.at("checksum")));
-    raise(result.attention, row_deviation(ops.attended.at(i), layer.at("attention_last")));
+    raise(result.attention,
+          row_deviation(ops.attended.at(i), layer.at("attention_last"), deviation));
     if (check_cache) {
       const std::vector<float> cache = cache_rows(rig, i, static_cast<int>(ids.size()));
-      raise(result.cache, row_deviation(cache, layer.at("cache_last")));
+      raise(result.cache, row_deviation(cache, layer.at("cache_last"), deviation));
       raise(result.cache, checksum_deviation(cache, layer.at("cache_checksum")));
     }
     if (!layer.contains("experts")) continue;
-    compare_experts(layer, ops.expert_ids.at(moe_layer), ops.expert_weights.at(moe_layer), result);
+    compare_experts(layer, moe_layer, ops.expert_ids.at(moe_layer),
+                    ops.expert_weights.at(moe_layer), deviation, result);
     ++moe_layer;
   }
-  raise(result.final_norm, row_deviation(hidden, golden.at("final_norm_last")));
+  raise(result.final_norm, row_deviation(hidden, golden.at("final_norm_last"), deviation));
   return result;
 }
 
 double mtp_deviation(const Model& model, RecordingOps& ops, const std::string& format,
-                     reference::Mistake mistake) {
+                     reference::Mistake mistake, Deviation deviation) {
   const json golden = load_golden("activations_" + format);
   const json& wanted = golden.at("mtp");
   const auto ids = golden.at("ids").get<std::vector<TokenId>>();
@@ -173,7 +172,7 @@ double mtp_deviation(const Model& model, RecordingOps& ops, const std::string& f
   next.push_back(wanted.at("steps").at(0).at("token_in"));
   ops.clear();
   const SequenceRig::MtpRows rows = rig.mtp(next, 0, hidden);
-  double worst = std::max(row_deviation(ops.linears.at(0), wanted.at("eh_proj_last")),
+  double worst = std::max(row_deviation(ops.linears.at(0), wanted.at("eh_proj_last"), deviation),
                           checksum_deviation(rows.z, wanted.at("first_checksum")));
 
   const std::vector<DraftStep> steps =
@@ -181,8 +180,8 @@ double mtp_deviation(const Model& model, RecordingOps& ops, const std::string& f
   for (size_t j = 0; j < steps.size(); ++j) {
     const json& step = wanted.at("steps").at(j);
     if (steps[j].draft != step.at("draft").get<TokenId>()) return INFINITY;
-    worst = std::max({worst, row_deviation(steps[j].z, step.at("z_last")),
-                      row_deviation(steps[j].logits, step.at("logits_last"))});
+    worst = std::max({worst, row_deviation(steps[j].z, step.at("z_last"), deviation),
+                      row_deviation(steps[j].logits, step.at("logits_last"), deviation)});
   }
   return worst;
 }

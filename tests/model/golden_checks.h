@@ -10,6 +10,7 @@
 #include "hadal/ops/ops.h"
 #include "reference/mistakes.h"
 #include "support/recording_ops.h"
+#include "support/tolerance.h"
 
 namespace hadal::test {
 
@@ -18,8 +19,9 @@ inline constexpr int kGoldenPositions = 1024;  // longer than every golden seque
 // The model of `format` over `ops`, MTP layer included. The goldens fail where it is missing.
 Model load_tiny_r1(const std::string& format, ops::Ops& ops);
 
-// Worst deviation (tolerance.h) of the last row's logits, over the first `cases` prompts.
-double logits_deviation(const Model& model, const std::string& format, int cases);
+// Worst deviation of the last row's logits, over the first `cases` prompts.
+double logits_deviation(const Model& model, const std::string& format, int cases,
+                        Deviation deviation = worst_deviation);
 
 // Worst deviation of the top 20 log probabilities along 8 prompts' first 8 output tokens.
 double logprobs_deviation(const Model& model, const std::string& format);
@@ -31,18 +33,18 @@ struct ActivationDeviations {
   double cache = 0.0;  // only where the backend is the reference
   double expert_weights = 0.0;
   double final_norm = 0.0;
-  int tokens_with_other_experts = 0;
-
-  double worst() const;
+  // Tokens whose experts differ: MoE layer * tokens of the prompt + token.
+  std::vector<size_t> other_experts;
 };
 // `ops` is what `model` runs on.
 ActivationDeviations activation_deviations(const Model& model, RecordingOps& ops,
-                                           const std::string& format, bool check_cache);
+                                           const std::string& format, bool check_cache,
+                                           Deviation deviation = worst_deviation);
 
 // Worst deviation of the MTP layer's values: eh_proj, the first step and two chained ones. Drafts
 // that differ count as infinite.
 double mtp_deviation(const Model& model, RecordingOps& ops, const std::string& format,
-                     reference::Mistake mistake);
+                     reference::Mistake mistake, Deviation deviation = worst_deviation);
 
 // What differs from the greedy goldens along all 32 prompts.
 struct GreedyDifferences {

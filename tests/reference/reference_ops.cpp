@@ -227,6 +227,7 @@ void ReferenceOps::route(ExecContext&, TensorView ids, TensorView weights, Tenso
   for (int64_t t = 0; t < x.rows; ++t) {
     matmul(logits.data(), row(x, t), 1, w.gate);
     const Routing routing = route_token(logits.data(), w.bias.data(), spec, mistake_);
+    route_margins.push_back(routing.margin);
     std::copy(routing.ids.begin(), routing.ids.end(), ids.as<int32_t>() + t * ids.cols);
     std::copy(routing.weights.begin(), routing.weights.end(), row(weights, t));
   }

@@ -36,6 +36,9 @@ class ReferenceOps final : public ops::Ops {
   static float* cache_entry(const ops::PagedKvCache& cache, const ModelSpec& spec, int layer,
                             int32_t slot, int32_t position);
 
+  // The margin (router.h) of every token routed since the last clear, in order.
+  std::vector<float> route_margins;
+
   void embed(ops::ExecContext& ctx, ops::TensorView x, const ops::TokenBatch& batch,
              const ops::EmbeddingWeight& table) override;
   void rms_norm(ops::ExecContext& ctx, ops::TensorView out, ops::TensorView x,

@@ -19,8 +19,23 @@ std::vector<int32_t> top(const std::vector<float>& values, int k) {
   return order;
 }
 
-// Sets the choices of the groups that are not kept to minus infinity.
-void limit_groups(std::vector<float>& choice, const ModelSpec& spec) {
+// How far the worst of the chosen is above the best of the others.
+float margin_of(const std::vector<float>& values, const std::vector<int32_t>& chosen) {
+  float worst = std::numeric_limits<float>::infinity();
+  float best_other = -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto id = static_cast<int32_t>(i);
+    if (std::find(chosen.begin(), chosen.end(), id) != chosen.end()) {
+      worst = std::min(worst, values[i]);
+    } else {
+      best_other = std::max(best_other, values[i]);
+    }
+  }
+  return worst - best_other;
+}
+
+// Sets the choices of the groups that are not kept to minus infinity; returns the groups' margin.
+float limit_groups(std::vector<float>& choice, const ModelSpec& spec) {
   const int size = spec.n_routed_experts / spec.n_group;
   std::vector<float> group_scores;
   for (int g = 0; g < spec.n_group; ++g) {
@@ -34,6 +49,7 @@ void limit_groups(std::vector<float>& choice, const ModelSpec& spec) {
       choice[e] = -std::numeric_limits<float>::infinity();
     }
   }
+  return margin_of(group_scores, kept);
 }
 
 }  // namespace
@@ -48,12 +64,14 @@ Routing route_token(const float* logits, const float* bias, const ModelSpec& spe
     choice[e] = scores[e] + (mistake == Mistake::kBiasIgnored ? 0.0F : bias[e]);
   }
   const std::vector<float> biased = choice;
-  if (mistake != Mistake::kNoGroupLimit) limit_groups(choice, spec);
+  float group_margin = std::numeric_limits<float>::infinity();
+  if (mistake != Mistake::kNoGroupLimit) group_margin = limit_groups(choice, spec);
   // "One expert fewer" still fills its k places: the weakest gets no weight.
   const bool one_fewer = mistake == Mistake::kOneExpertFewer;
   const std::vector<int32_t> counted = top(choice, spec.num_experts_per_tok - (one_fewer ? 1 : 0));
 
   Routing routing{.ids = top(choice, spec.num_experts_per_tok), .weights = {}};
+  routing.margin = std::min(group_margin, margin_of(choice, routing.ids));
   float sum = 0.0F;
   for (const int32_t id : routing.ids) {
     const bool counts = std::find(counted.begin(), counted.end(), id) != counted.end();

@@ -12,6 +12,8 @@ namespace hadal::reference {
 struct Routing {
   std::vector<int32_t> ids;  // ascending
   std::vector<float> weights;
+  // How much a biased score, or a group's, would have to change for another choice.
+  float margin = 0.0F;
 };
 
 // logits and bias [n_routed_experts]
