@@ -24,6 +24,8 @@ std::string describe(const Refusal& refusal) {
       return line("the step's query tokens are used up");
     case RefusalReason::kStepsInFlight:
       return line(fmt::format("it was preempted and {} steps in flight contain it", refusal.found));
+    case RefusalReason::kLeader:
+      return line(fmt::format("request {} is still computing their prompt", refusal.found));
   }
   return line("unknown reason");
 }

@@ -75,6 +75,10 @@ bool Scheduler::try_admit(Step& step, Sequence& sequence) {
     refuse(sequence, RefusalReason::kStepsInFlight, 0, sequence.steps_in_flight);
     return false;
   }
+  if (waits_for_leader(sequence)) {
+    refuse(sequence, RefusalReason::kLeader, 0, static_cast<int64_t>(raw(sequence.leader)));
+    return false;
+  }
   const auto running = static_cast<int32_t>(running_.size());
   if (running >= running_max_) {
     refuse(sequence, RefusalReason::kSlots, running + 1, running_max_);
@@ -95,6 +99,15 @@ bool Scheduler::try_admit(Step& step, Sequence& sequence) {
   open(step, sequence, *found);
   add_chunk(step, sequence);
   return true;
+}
+
+// Choices of one prompt share its pages, once they are published. A leader that has ended is not
+// waited for, nor one that is behind in the queue, which would be for ever.
+bool Scheduler::waits_for_leader(const Sequence& sequence) const {
+  if (!options_.prefix_cache) return false;
+  const auto leader = sequences_.find(sequence.leader);
+  return leader != sequences_.end() && leader->second->output() == 0 &&
+         ServedBefore{}(leader->second.get(), &sequence);
 }
 
 // The sequence owns a slot from here on; its device state starts as this says.

@@ -12,6 +12,7 @@ struct Scheduler::Sequence {
       : id(request_id),
         arrival(arrival_number),
         priority(effective_priority),
+        leader(request.leader),
         prompt_tokens(static_cast<int32_t>(request.prompt.size())),
         sampling(std::move(request.sampling)),
         tokens(std::move(request.prompt)),
@@ -25,6 +26,7 @@ struct Scheduler::Sequence {
   const RequestId id;
   const uint64_t arrival;
   const int priority;
+  const RequestId leader;
   const int32_t prompt_tokens;
   const SamplingParams sampling;
 

@@ -77,6 +77,7 @@ Status ActiveRequest::submit(const Context& context, const ApiRequest& request, 
       .sampling = sampling_of(request, model, prompt.size(), seed, choice),
       .priority = request.priority,
       .cache_salt = request.cache_salt,
+      .leader = choice == 0 ? RequestId{} : ids_[index - choice],
   };
   HADAL_RETURN_IF_ERROR(validate(engine_request.sampling, model.vocab_size));
   auto decoder = ChoiceDecoder::create(model.tokenizer, output_options(request, model, prompt),

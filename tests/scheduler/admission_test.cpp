@@ -102,6 +102,76 @@ TEST(Admission, UnderAConstantLoadOfSmallRequestsALargeOneIsServed) {
   harness.expect_all_outputs_of_alone();
 }
 
+// "Siblings are admitted once the first one's prefill has been applied or the first one has ended,
+// whichever is earlier; they hit its published pages and compute the rest."
+class Siblings : public ::testing::TestWithParam<int> {
+ protected:
+  // A leader of 150 prompt tokens and two siblings that differ in their noise only.
+  void add_choices(Harness& harness) {
+    Request request = harness.request(150, 20);
+    request.sampling.temperature = 1;
+    for (uint32_t choice = 0; choice < 3; ++choice) {
+      request.sampling.choice = choice;
+      request.leader = choice == 0 ? RequestId{} : ids_[0];
+      ids_.push_back(harness.add(request));
+    }
+  }
+  SchedulerOptions options() const {
+    SchedulerOptions options = small_options();
+    options.steps_in_flight_max = GetParam();
+    return options;
+  }
+  std::vector<RequestId> ids_;
+};
+
+TEST_P(Siblings, ShareThePagesOfTheirPrompt) {
+  Harness harness(options());
+  add_choices(harness);
+  const RequestId other = harness.add(5, 5);
+  harness.plan();
+  ASSERT_NE(refusal_of(harness, ids_[1]), nullptr);
+  EXPECT_EQ(refusal_of(harness, ids_[1])->reason, RefusalReason::kLeader);
+  EXPECT_EQ(describe(*refusal_of(harness, ids_[1])),
+            "request 2 is not in this step: request 1 is still computing their prompt");
+  harness.apply();
+  while (harness.output(ids_[0]).tokens.empty()) {
+    harness.plan();
+    EXPECT_EQ(harness.scheduler().stats().running, 1);
+    harness.apply();
+  }
+  harness.run();
+  harness.expect_all_outputs_of_alone();
+  EXPECT_NE(harness.output(ids_[1]).tokens, harness.output(ids_[2]).tokens);
+  EXPECT_EQ(harness.output(ids_[1]).end.usage.cached_tokens, 128);
+  EXPECT_EQ(harness.output(ids_[2]).end.usage.cached_tokens, 128);
+  EXPECT_EQ(harness.output(other).ends, 1);
+}
+
+TEST_P(Siblings, DoNotWaitForALeaderThatHasEnded) {
+  Harness harness(options());
+  add_choices(harness);
+  harness.turn();
+  harness.cancel(ids_[0]);
+  harness.run();
+  harness.expect_output_of_alone(ids_[1]);
+  harness.expect_output_of_alone(ids_[2]);
+}
+
+TEST_P(Siblings, DoNotWaitWithoutAPrefixCache) {
+  SchedulerOptions no_cache = options();
+  no_cache.prefix_cache = false;
+  no_cache.batched_tokens_max = 512;
+  Harness harness(no_cache);
+  add_choices(harness);
+  harness.plan();
+  EXPECT_EQ(harness.scheduler().stats().running, 3);
+  harness.apply();
+  harness.run();
+  harness.expect_all_outputs_of_alone();
+}
+
+INSTANTIATE_TEST_SUITE_P(SyncAndAsync, Siblings, ::testing::Values(1, 2));
+
 TEST(Admission, ChunkedPromptsOfSeveralRequestsAdvanceOldestFirst) {
   SchedulerOptions options = small_options();
   options.batched_tokens_max = 16;

@@ -44,6 +44,7 @@ Scenario scenario_of(uint64_t seed) {
   s.requests = random.between(20, 400);
   s.shared_prefixes = random.between(1, 4);
   s.page_edges = random.chance(0.5);
+  s.choices = random.chance(0.3) ? random.between(2, 5) : 1;
   s.burst = random.chance(0.3) ? random.between(2, 32) : 1;
   s.between_bursts =
       std::chrono::microseconds(random.between(0, random.chance(0.15) ? 3000 : 250) * s.burst);
@@ -67,19 +68,23 @@ std::string describe(const Scenario& s) {
 }
 
 Arrival arrival_of(const Scenario& scenario, int index) {
-  Random random(mix(scenario.seed) + static_cast<uint64_t>(index));
+  // Siblings are neighbours with the prompt of the first of them.
+  const int choice = index % scenario.choices;
+  Random prompt_random(mix(scenario.seed) + static_cast<uint64_t>(index - choice));
+  Random random(mix(scenario.seed + 1) + static_cast<uint64_t>(index));
   Arrival arrival;
   arrival.time = TimePoint{(index / scenario.burst) * scenario.between_bursts};
   Request& request = arrival.request;
-  request.prompt.resize(prompt_length(scenario, random));
-  const auto prefix = random.next() % static_cast<uint64_t>(scenario.shared_prefixes);
-  const auto shared = random.next() % (request.prompt.size() + 1);
+  request.prompt.resize(prompt_length(scenario, prompt_random));
+  const auto prefix = prompt_random.next() % static_cast<uint64_t>(scenario.shared_prefixes);
+  const auto shared = prompt_random.next() % (request.prompt.size() + 1);
   for (size_t i = 0; i < request.prompt.size(); ++i) {
-    const uint64_t hash = i < shared ? mix(mix(scenario.seed ^ prefix) + i) : random.next();
+    const uint64_t hash = i < shared ? mix(mix(scenario.seed ^ prefix) + i) : prompt_random.next();
     request.prompt[i] =
         static_cast<TokenId>(hash % static_cast<uint64_t>(scenario.model.vocab_size));
   }
-  request.cache_salt = random.chance(0.1) ? "other" : "";
+  request.cache_salt = prompt_random.chance(0.1) ? "other" : "";
+  if (choice > 0) request.leader = RequestId{static_cast<uint64_t>(index - choice) + 1};
   request.sampling.max_tokens =
       random.chance(0.1) ? 1 : random.between(1, scenario.output_tokens_max);
   request.sampling.temperature = random.chance(0.5) ? 0.0F : 1.0F;

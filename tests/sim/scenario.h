@@ -42,6 +42,7 @@ struct Scenario {
   int output_tokens_max = 0;
   int shared_prefixes = 0;  // distinct ones
   bool page_edges = false;  // lengths around multiples of a page
+  int choices = 1;          // siblings of one prompt
   int burst = 1;            // requests that arrive at once
   Duration between_bursts{};
   double cancels = 0;  // probability that a request is cancelled

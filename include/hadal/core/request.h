@@ -19,6 +19,9 @@ struct Request {
   SamplingParams sampling;
   int priority = 0;        // lower is served first under the `priority` policy
   std::string cache_salt;  // partitions the prefix cache: API key hash and the client's own salt
+  // The first of n choices of one prompt, for the others; {} for none. They wait until its prompt
+  // is computed and find it in the prefix cache.
+  RequestId leader{};
 };
 
 enum class FinishReason : uint8_t {

@@ -53,6 +53,7 @@ enum class RefusalReason : uint8_t {
   kSlots,          // wanted and found running sequences
   kTokens,         // the step's query tokens are used up
   kStepsInFlight,  // preempted; re-enters when the steps that contain it have been applied
+  kLeader,         // waits until its leader\'s prompt is computed
 };
 
 struct Refusal {
@@ -143,6 +144,7 @@ class Scheduler {
   bool reserve_decode_pages(Sequence& sequence);
   bool may_be_freed_in_flight(const Sequence& wanting, int64_t pages) const;
   bool try_admit(Step& step, Sequence& sequence);
+  bool waits_for_leader(const Sequence& sequence) const;
   void open(Step& step, Sequence& sequence, int32_t computed_tokens);
   void add_decode_row(Step& step, Sequence& sequence);
   void add_chunk(Step& step, Sequence& sequence);
