@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/plan_driver.h"
 #include "support/tiny_models.h"
 
 namespace hadal {
@@ -64,6 +65,30 @@ TEST(CpuRunner, RefusesWhatDoesNotFit) {
   EXPECT_EQ(refusal(options), "accepted");
   options.max_model_len = 163841;
   EXPECT_EQ(refusal(options), "max_model_len 163841, wanted at most the model's 163840 positions");
+}
+
+// Short, for the sanitizers; cpu_runner_golden_test.cpp tells right tokens from wrong ones.
+TEST(CpuRunner, GivesTheSameTokensAtDepthTwoWithDraftsAsPlainly) {
+  const auto runner = make_cpu_runner(
+      test::open_tiny_r1("fp8"),
+      {.slots = 2, .query_tokens_max = 32, .drafts_max = 2, .kv_bytes = 10 * kPageBytes});
+  ASSERT_TRUE(runner.ok()) << runner.error().message;
+  test::PlanDriver driver(**runner);
+  const test::DrivenSequence sequence{
+      .prompt = {0, 1923, 52, 35, 46, 35, 52, 1924},
+      .sampling = {.temperature = 0.0F, .max_tokens = 8, .ignore_eos = true},
+      .chunk = 5};
+  std::vector<test::DrivenSequence> plain(2, sequence);
+  driver.run(plain, /*drafts=*/0, /*depth=*/1);
+  std::vector<test::DrivenSequence> ahead(2, sequence);
+  driver.run(ahead, /*drafts=*/2, /*depth=*/2);
+  for (const auto& sequences : {plain, ahead}) {
+    for (const test::DrivenSequence& found : sequences) {
+      EXPECT_EQ(found.output.size(), 8U);
+      EXPECT_EQ(found.output, plain[0].output);
+      EXPECT_EQ(found.end, RowEnd::kLength);
+    }
+  }
 }
 
 }  // namespace
