@@ -19,7 +19,8 @@ SchedulerOptions scheduler_options(const EngineOptions& options, const RunnerInf
           .drafts = options.drafts,
           .drafts_max = options.drafts,
           .steps_in_flight_max = options.steps_in_flight_max,
-          .prefix_cache = options.prefix_cache};
+          .prefix_cache = options.prefix_cache,
+          .priorities = options.priorities};
 }
 
 // A runner reports failures as errors; whatever it throws all the same ends here.

@@ -16,17 +16,19 @@ using std::chrono::seconds;
 class EngineCoreTest : public ::testing::Test {
  protected:
   void make(int steps_in_flight, int drafts = 0) {
+    make(EngineOptions{
+        .drafts = drafts, .steps_in_flight_max = steps_in_flight, .watchdog = seconds(5)});
+  }
+  void make(const EngineOptions& options) {
     FakeRunnerOptions runner_options;
     runner_options.clock = &clock_;
     runner_options.duration = [](const StepPlan&) { return milliseconds(20); };
     runner_.emplace(runner_options);
-    core_.emplace(
-        EngineOptions{
-            .drafts = drafts, .steps_in_flight_max = steps_in_flight, .watchdog = seconds(5)},
-        *runner_, sink_, clock_);
+    core_.emplace(options, *runner_, sink_, clock_);
   }
-  RequestId add(int prompt_tokens, int max_tokens) {
+  RequestId add(int prompt_tokens, int max_tokens, int priority = 0) {
     Request request;
+    request.priority = priority;
     request.prompt.resize(prompt_tokens, 7);
     request.sampling.max_tokens = max_tokens;
     request.sampling.ignore_eos = true;
@@ -114,6 +116,18 @@ TEST_F(EngineCoreTest, TheWatchdogDoesNotCountIdleTime) {
   ASSERT_TRUE(core_->turn().ok());
   clock_.advance(seconds(4));
   EXPECT_TRUE(core_->turn().ok());
+}
+
+TEST_F(EngineCoreTest, OptionsReachTheScheduler) {
+  for (const bool priorities : {false, true}) {
+    make(EngineOptions{.limits = {.max_num_seqs = 1}, .priorities = priorities});
+    const RequestId first = add(5, 3, /*priority=*/1);
+    const RequestId urgent = add(5, 3);
+    ASSERT_TRUE(core_->turn().ok());
+    next();
+    EXPECT_EQ(sink_.output(first).tokens.empty(), priorities);
+    EXPECT_EQ(sink_.output(urgent).tokens.empty(), !priorities);
+  }
 }
 
 TEST_F(EngineCoreTest, StatsCountWhatHappened) {

@@ -35,6 +35,7 @@ struct EngineOptions {
   Duration watchdog =
       std::chrono::seconds(60);  // longest time without a step finishing while one is in flight
   bool prefix_cache = true;      // share the pages of common prefixes
+  bool priorities = false;       // serve lower Request::priority first, not only by arrival
   bool explain = false;          // log one line for every refusal of the scheduler
 };
 
