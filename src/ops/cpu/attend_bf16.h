@@ -87,6 +87,10 @@ inline void pack_queries(const AttendArgs& args, uint8_t* out) {
   }
 }
 
+HADAL_INLINE __m512 exp_ps(__m512 x) {
+  return (__m512)exp16({{(F32Part)x}}).part[0];
+}
+
 // The statistics of 16 queries.
 struct Softmax {
   __m512 maximum = _mm512_set1_ps(-__builtin_inff());
@@ -108,11 +112,11 @@ struct Softmax {
     // Where nothing has been seen yet, -inf - -inf would be NaN.
     const __mmask16 some = _mm512_cmp_ps_mask(top, _mm512_set1_ps(-__builtin_inff()), _CMP_NEQ_OQ);
     const __m512 base = _mm512_maskz_mov_ps(some, top);
-    const auto factor = (__m512)exp16((F32x16)_mm512_sub_ps(maximum, base));
+    const __m512 factor = exp_ps(_mm512_sub_ps(maximum, base));
     sum = _mm512_mul_ps(sum, factor);
     for (int64_t s = 0; s < count; ++s) {
       const __m512 score = _mm512_load_ps(scores + s * 16);
-      const auto e = (__m512)exp16((F32x16)_mm512_sub_ps(score, base));
+      const __m512 e = exp_ps(_mm512_sub_ps(score, base));
       const __m512 masked = _mm512_maskz_mov_ps(sees(first + s), e);
       _mm512_store_ps(scores + s * 16, masked);
       sum = _mm512_add_ps(sum, masked);

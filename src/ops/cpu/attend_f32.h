@@ -35,7 +35,7 @@ inline void attend_page(const float* q, const uint16_t* page, int64_t count, int
     store16(scores + s, e);
     exponentials += e;
   }
-  const float rescale = exp16(splat(*maximum - block_max))[0];
+  const float rescale = first_lane(exp16(splat(*maximum - block_max)));
   *sum = *sum * rescale + sum_lanes(exponentials);
   *maximum = block_max;
   for (int i = 0; i < latent; i += kLanes) {
@@ -69,8 +69,8 @@ void merge_split(float* maximum, float* sum, float* out, float later_maximum, fl
                  const float* later_out, int n) {
   if (later_sum == 0.0F) return;  // no entries of this query in the later split
   const float top = *maximum > later_maximum ? *maximum : later_maximum;
-  const float a = exp16(splat(*maximum - top))[0];
-  const float b = exp16(splat(later_maximum - top))[0];
+  const float a = first_lane(exp16(splat(*maximum - top)));
+  const float b = first_lane(exp16(splat(later_maximum - top)));
   for (int i = 0; i < n; i += kLanes) {
     store16(out + i, load16(out + i) * a + load16(later_out + i) * b);
   }

@@ -7,29 +7,67 @@
 namespace hadal::ops {
 namespace {
 
-// One tile -> out[k][n]: kTileInputs rows of kTileOutputs values.
+struct E4m3Values {
+  float of[256];
+};
+
+constexpr E4m3Values make_e4m3_values() {
+  E4m3Values values{};
+  for (int code = 0; code < 256; ++code) values.of[code] = e4m3_to_f32(static_cast<uint8_t>(code));
+  return values;
+}
+
+constexpr E4m3Values kE4m3Values = make_e4m3_values();
+
+// One tile -> out[k][n]: kTileInputs rows of kTileOutputs values. The loops follow the order of the
+// bytes (packed_matrix.h).
 struct DecodeScalar {
   static void tile(const MatrixView& w, int64_t tile_index, float* out) {
     const uint8_t* const bytes = w.tiles + tile_index * w.tile_bytes;
-    for (int k = 0; k < kTileInputs; ++k) {
-      for (int n = 0; n < kTileOutputs; ++n) {
-        out[k * kTileOutputs + n] = value(w, bytes, tile_index, n, k);
-      }
+    switch (w.format) {
+      case TileFormat::kBf16:
+        return bf16(bytes, out);
+      case TileFormat::kE4m3:
+        return e4m3(bytes, out);
+      case TileFormat::kE2m1:
+        return e2m1(bytes, w.groups + tile_index * 2 * kTileOutputs, out);
     }
   }
 
  private:
-  static float value(const MatrixView& w, const uint8_t* bytes, int64_t tile_index, int n, int k) {
-    if (w.format == TileFormat::kBf16) {
-      const int at = 2 * (k / 2 * 32 + n * 2 + k % 2);
-      return bf16_to_f32(static_cast<uint16_t>(bytes[at] | bytes[at + 1] << 8));
+  static void bf16(const uint8_t* bytes, float* out) {
+    for (int k = 0; k < kTileInputs; k += 2) {
+      for (int n = 0; n < kTileOutputs; ++n, bytes += 4) {
+        out[k * kTileOutputs + n] = bf16_to_f32(static_cast<uint16_t>(bytes[0] | bytes[1] << 8));
+        out[(k + 1) * kTileOutputs + n] =
+            bf16_to_f32(static_cast<uint16_t>(bytes[2] | bytes[3] << 8));
+      }
     }
-    if (w.format == TileFormat::kE4m3) {
-      return e4m3_to_f32(bytes[k / 4 * 64 + n / 4 * 16 + k / 2 % 2 * 8 + n % 4 * 2 + k % 2]);
+  }
+
+  static void e4m3(const uint8_t* bytes, float* out) {
+    for (int k = 0; k < kTileInputs; k += 4) {
+      for (int n = 0; n < kTileOutputs; n += 4) {
+        for (int pair = k; pair < k + 4; pair += 2) {
+          for (int j = n; j < n + 4; ++j, bytes += 2) {
+            out[pair * kTileOutputs + j] = kE4m3Values.of[bytes[0]];
+            out[(pair + 1) * kTileOutputs + j] = kE4m3Values.of[bytes[1]];
+          }
+        }
+      }
     }
-    const uint8_t pair = bytes[(k / 8 * 16 + n) * 4 + k % 8 / 2];
-    const uint8_t code = k % 2 == 0 ? pair & 15 : pair >> 4;
-    return kE2m1Values[code] * e4m3_to_f32(w.groups[(tile_index * 2 + k / 16) * kTileOutputs + n]);
+  }
+
+  static void e2m1(const uint8_t* bytes, const uint8_t* groups, float* out) {
+    for (int k = 0; k < kTileInputs; k += 8) {
+      for (int n = 0; n < kTileOutputs; ++n) {
+        const float scale = kE4m3Values.of[groups[k / 16 * kTileOutputs + n]];
+        for (int j = 0; j < 8; j += 2, ++bytes) {
+          out[(k + j) * kTileOutputs + n] = kE2m1Values[*bytes & 15] * scale;
+          out[(k + j + 1) * kTileOutputs + n] = kE2m1Values[*bytes >> 4] * scale;
+        }
+      }
+    }
   }
 };
 

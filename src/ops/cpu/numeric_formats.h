@@ -18,11 +18,11 @@ static inline uint16_t f32_to_bf16(float value) {
   return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
-static inline bool e4m3_is_nan(uint8_t code) {
+static constexpr bool e4m3_is_nan(uint8_t code) {
   return (code & 0x7F) == 0x7F;
 }
 
-static inline float e4m3_to_f32(uint8_t code) {
+static constexpr float e4m3_to_f32(uint8_t code) {
   const int exponent = code >> 3 & 15;
   const int mantissa = code & 7;
   // Subnormals have no hidden bit and the exponent of the smallest normal.
