@@ -58,10 +58,13 @@ void EngineCore::finish_at(RequestId id, int64_t token_count) {
   deliver_events();
 }
 
+// The next step goes before the last one's events are delivered, so that the device does not wait
+// for whoever receives them.
 Status EngineCore::turn() {
   const TimePoint begin = clock_.now();
   HADAL_RETURN_IF_ERROR(apply_results());
   HADAL_RETURN_IF_ERROR(submit_steps(begin));
+  deliver_events();
   return check_watchdog(clock_.now());
 }
 
@@ -74,9 +77,9 @@ Status EngineCore::apply_results() {
     pacer_.finished(begin);
     scheduler_.apply(result_, events_);
     ++steps_;
-    deliver_events();
     last_progress_ = clock_.now();
-    host_time_ += last_progress_ - begin;
+    apply_time_ = last_progress_ - begin;
+    host_time_ += apply_time_;
   }
 }
 
@@ -101,7 +104,7 @@ Status EngineCore::submit_steps(TimePoint turn_begin) {
     if (!submitted) return submitted.error();
     const TimePoint end = clock_.now();
     pacer_.submitted(*plan, end);
-    pacer_.host_time(end - begin + late);
+    pacer_.host_time(apply_time_ + (end - begin) + late);
     host_time_ += end - begin;
     if (was_idle) last_progress_ = end;
   }
@@ -135,7 +138,9 @@ void EngineCore::cancel_all() {
 }
 
 bool EngineCore::settle() {
-  return !apply_results().ok() || runner_.in_flight() == 0;
+  const bool failed = !apply_results().ok();
+  deliver_events();
+  return failed || runner_.in_flight() == 0;
 }
 
 void EngineCore::deliver_events() {

@@ -62,6 +62,7 @@ class EngineCore {
   TimePoint last_progress_{};          // a step finished, or was submitted when none was in flight
   std::optional<TimePoint> paced_to_;  // the last turn waited for the pacer until then
   std::vector<Refusal> explained_;     // of the last plan, with explain
+  Duration apply_time_{};              // of the last result
   int64_t steps_ = 0;
   Duration host_time_{};
 };
