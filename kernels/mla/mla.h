@@ -1,16 +1,22 @@
-// MLA decode: attention of a few query tokens a sequence over the paged latent cache, in the
-// absorbed form: every head attends with one 576-wide query over the same 576-wide rows, and the
-// values are the rows' first 512 elements.
+// Absorbed MLA attention over the paged KV cache (DeepSeek-V3 "absorb" form), for few query tokens
+// a row: decode, verification of drafts, and prompts cut into rows of at most 8 tokens.
 //
-//   out[r, :] = sum_t softmax_t( scale * (q_latent[r] . latent[t] + q_rope[r] . key[t]) ) *
-//   latent[t]
+//   plan      rows' lengths -> which part of the grid reads which pages; once a step for all layers
+//   decode    out = softmax(scale * (q_abs . latent + q_pe . k_pe)) latent, or partial sums of it
+//   combine   partial sums of rows that several parts share -> out
 //
-// Row r of a sequence is (query token j, head h), j * heads + h. The query tokens are the last ones
-// of the context: token j sees the context up to and including itself.
+// Query token at position p sees the entries [0, p] of its slot. All heads share one key of 576 and
+// one value of 512 (the key's latent), so the heads of a row's tokens are simply more columns of
+// one matrix product: column c of a row is head c % heads of its token c / heads, and a *tile* is
+// up to 64 consecutive columns.
 //
-// plan, once a step (all layers share it), turns context lengths into each block's share of the
-// pages, on the device: nothing here reads lengths on the host, so a captured graph serves any
-// lengths.
+// Every launcher is safe in a CUDA graph: grids depend on the batch bucket only, lengths come from
+// device memory. `generic` runs on every architecture, `sm90` on Hopper; same inputs, same
+// contract.
+//
+// Invariants: (M1) same input, same bits. (M2) with split_pages > 0 a token's bits depend on its
+// own query and cache entries only: not on other rows, on the row's other tokens, or on the grid.
+// (M3) entries past a token's position never influence it, NaN included.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -24,64 +30,107 @@
 
 namespace hadal::kernels::mla {
 
-inline constexpr int kSequencesMax = 1024;
-inline constexpr int kQueryTokensMax = 8;
-inline constexpr int kRowsMax = 1024;  // query tokens * heads
+inline constexpr int kRowsMax = 1024;
+inline constexpr int kPartsMax = 1000;
+inline constexpr int kQueriesMax = 8;   // tokens of one row
+inline constexpr int kColumnsMax = 64;  // of one tile
+
+// The rows of one launch; the same arrays as ops::TokenBatch.
+struct Rows {
+  const int* row_starts =
+      nullptr;                     // [rows + 1]: row r owns tokens [row_starts[r], row_starts[r+1])
+  const int* positions = nullptr;  // [tokens] absolute, consecutive within a row
+  const int* slots = nullptr;      // [tokens] page-table row; negative: the token's row is inert
+  int rows = 0;
+};
+
+// Columns of a tile for the largest row of a launch, and how many tiles such a row has.
+constexpr int tile_columns(int heads, int queries_max) {
+  const int columns = round_up(heads * queries_max, 16);
+  return columns < kColumnsMax ? columns : kColumnsMax;
+}
+constexpr int tiles(int heads, int queries_max) {
+  return ceil_div(heads * queries_max, tile_columns(heads, queries_max));
+}
+
+// Pages [page_begin, page_end) of one row, read by one part, with all that a reader needs to know
+// of the row.
+struct alignas(16) Segment {
+  int token_begin;
+  int token_count;
+  int slot;
+  int entries;  // that the last token sees: its position + 1; 0 for an inert row
+  int page_begin;
+  int page_end;
+  int partial;  // index of its partial sums; negative: the segment is the whole row
+  int reserved;
+};
+struct alignas(16) SplitRow {
+  int token_begin;
+  int token_count;
+  int partial_begin;  // its partials are consecutive, in the order of pages
+  int partial_count;
+};
+
+// What `plan` makes, for all layers of a step.
+struct Plan {
+  int* part_starts = nullptr;      // [parts + 1]: part i owns segments [part_starts[i], ..[i + 1])
+  Segment* segments = nullptr;     // [segments_max]
+  SplitRow* split_rows = nullptr;  // [rows]
+  int* split_count = nullptr;      // [1]: entries of split_rows
+};
 
 struct PlanParams {
-  const int* context = nullptr;  // [sequences]: tokens, the query tokens included; 0: inactive
-  int sequences = 0;
-  int split_pages = 0;           // see Params
-  int* grains_before = nullptr;  // out, [sequences + 1]: pages (or fixed splits) before sequence i
+  Rows rows;
+  Plan plan;
+  int parts = 0;
+  int split_pages = 0;  // 0: cut where it balances; s > 0: cut every row at multiples of s pages
 };
 cudaError_t launch_plan(const PlanParams& params, LaunchOrder order, cudaStream_t stream);
 
-struct Params {
-  const __nv_bfloat16* q_latent = nullptr;  // [sequences, rows, 512]
-  const __nv_bfloat16* q_rope = nullptr;    // [sequences, rows, 64], rotated
-  const std::uint8_t* cache = nullptr;      // [pages, kv_page_bytes(format)], kv_layout.h
-  KvFormat format = KvFormat::kFp8;
-  const int* page_table = nullptr;  // [sequences, page_table_stride]
-  int page_table_stride = 0;
-  const int* context = nullptr;        // [sequences], as given to plan
-  const int* grains_before = nullptr;  // [sequences + 1], from plan
-  int sequences = 0;
-  int query_tokens = 0;  // 1..kQueryTokensMax
-  int heads = 0;
-  float scale = 0;
-  // 0: blocks get equal shares of all pages; the cuts, and so the rounding, depend on the batch.
-  // p > 0: every sequence is cut at the multiples of p pages; a row does not depend on the batch.
-  int split_pages = 0;
-  int blocks = 0;                   // multiprocessors
-  float* partial_out = nullptr;     // [slots, row_tile, 512]
-  float2* partial_stats = nullptr;  // [slots, row_tile]: largest logit (base 2), sum
-  __nv_bfloat16* out = nullptr;     // [sequences, rows, 512]; inactive sequences are not written
+// Capacity of Plan::segments, and the number of partials to make room for.
+constexpr int segments_max(int rows, int parts, int split_pages, int pages_per_slot) {
+  return split_pages == 0 ? rows + parts : rows * ceil_div(pages_per_slot, split_pages);
+}
 
-  HADAL_HOST_DEVICE constexpr int rows() const { return query_tokens * heads; }
+// Sums of one segment before the division by the softmax's denominator.
+struct Partials {
+  float* out = nullptr;     // [segments_max, tiles, tile_columns, 512]
+  float2* stats = nullptr;  // [segments_max, tiles, tile_columns]: x = log2 of the largest weight,
+                            // which `out` and y, the sum of the weights, are relative to
 };
 
-// Rows that one block works on at a time. Beside 64 rows there is no room for two bf16 pages.
-HADAL_HOST_DEVICE constexpr int row_tile_for(int rows, KvFormat format) {
-  return rows <= 16 ? 16 : rows <= 32 || format == KvFormat::kBf16 ? 32 : 64;
-}
-// Blocks of one multiprocessor: two where two pages, twice, fit beside the queries.
-HADAL_HOST_DEVICE constexpr int blocks_per_sm(int row_tile, KvFormat format) {
-  return row_tile == 16 && format == KvFormat::kFp8 ? 2 : 1;
-}
-// Partial results that a launch may need room for.
-constexpr std::size_t slots_max(int sequences, int rows, KvFormat format, int split_pages,
-                                int context_max, int blocks) {
-  if (split_pages == 0) {
-    return 2 * static_cast<std::size_t>(blocks * blocks_per_sm(row_tile_for(rows, format), format));
-  }
-  const int pages = ceil_div(context_max, kPageTokens);
-  return static_cast<std::size_t>(sequences) *
-         static_cast<std::size_t>(ceil_div(rows, row_tile_for(rows, format))) *
-         static_cast<std::size_t>(ceil_div(pages, split_pages));
-}
+struct DecodeParams {
+  Plan plan;
+  int rows = 0;                             // of the plan; 0: nothing to do
+  int parts = 0;                            // of the plan
+  const __nv_bfloat16* q_latent = nullptr;  // [tokens, heads, 512]: absorbed
+  const __nv_bfloat16* q_rope = nullptr;    // [tokens, heads, 64]: rotated
+  const std::uint8_t* pages = nullptr;      // [pages, kv_page_bytes]: one layer's (kv_layout.h)
+  const int* page_table = nullptr;          // [slots, pages_per_slot]
+  int pages_per_slot = 0;
+  int heads = 0;
+  int queries_max = 0;  // most tokens of a row, 1..kQueriesMax
+  float softmax_scale = 0.0f;
+  KvFormat format = KvFormat::kFp8;
+  Partials partials;
+  __nv_bfloat16* out = nullptr;  // [tokens, heads, 512]; zero for inert rows
+};
+// kOverlapped fetches pages before the predecessor has ended. REQUIRES then: at least one kernel
+// stands between this launch and those that write the plan, the page table and the cache entries.
+cudaError_t launch_decode_generic(const DecodeParams& params, cudaStream_t stream);
+cudaError_t launch_decode_sm90(const DecodeParams& params, LaunchOrder order, cudaStream_t stream);
+// Needed after every decode; does nothing where no row is split.
+cudaError_t launch_combine(const DecodeParams& params, int multiprocessors, LaunchOrder order,
+                           cudaStream_t stream);
 
-// Two kernels: attention over each block's pages, then the sum of the sequences that were cut.
-cudaError_t launch_sm90(const Params& params, LaunchOrder order, cudaStream_t stream);
-cudaError_t launch_generic(const Params& params, cudaStream_t stream);
+// The number of parts that fills `multiprocessors` with the sm90 kernel's blocks once.
+int decode_parts(KvFormat format, int heads, int queries_max, int multiprocessors);
+
+// Whether the launchers accept the shape; the reason they refuse it is cudaErrorInvalidValue.
+constexpr bool legal(const DecodeParams& p) {
+  return p.heads >= 1 && p.heads <= 128 && p.queries_max >= 1 && p.queries_max <= kQueriesMax &&
+         p.rows >= 0 && p.rows <= kRowsMax && p.parts >= 1 && p.parts <= kPartsMax;
+}
 
 }  // namespace hadal::kernels::mla
