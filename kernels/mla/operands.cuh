@@ -78,32 +78,36 @@ __device__ __forceinline__ std::uint32_t rope_chunk(std::uint32_t page, int toke
   return latent_chunk<kFormat>(page, token, kLatentChunks + chunk);
 }
 
-// This warp's 16 tokens of 32 channels, the `step`-th such group: one ldmatrix for fp8 (each word 4
-// channels), two for bf16.
-template <KvFormat kFormat, int kWords>
-__device__ __forceinline__ void load_keys(std::uint32_t page, int step,
-                                          std::uint32_t (&keys)[kWords][4]) {
+// Words that 32 channels of a key, or 32 tokens of a value, take: one ldmatrix for fp8, two for
+// bf16.
+template <KvFormat kFormat>
+inline constexpr int kWordGroups = kFormat == KvFormat::kFp8 ? 1 : 2;
+
+// This warp's 16 tokens of 32 channels, the `step`-th such group, into kWordGroups groups of words.
+template <KvFormat kFormat>
+__device__ __forceinline__ void load_keys(std::uint32_t page, int step, std::uint32_t (*words)[4]) {
   const int token = 16 * token_group() + lane_id() % 16;
 #pragma unroll
-  for (int i = 0; i < kWords; ++i) {
-    const int chunk = 2 * (kWords * step + i) + lane_id() / 16;
-    load_matrices(keys[i], latent_chunk<kFormat>(page, token, chunk));
+  for (int i = 0; i < kWordGroups<kFormat>; ++i) {
+    const int chunk = 2 * (kWordGroups<kFormat> * step + i) + lane_id() / 16;
+    load_matrices(words[i], latent_chunk<kFormat>(page, token, chunk));
   }
 }
+// The same of the rotated key, in two groups of words for either format.
 template <KvFormat kFormat>
 __device__ __forceinline__ void load_rope_keys(std::uint32_t page, int step,
-                                               std::uint32_t (&keys)[2][4]) {
+                                               std::uint32_t (*words)[4]) {
   const int token = 16 * token_group() + lane_id() % 16;
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
-    load_matrices(keys[i], rope_chunk<kFormat>(page, token, 4 * step + 2 * i + lane_id() / 16));
+    load_matrices(words[i], rope_chunk<kFormat>(page, token, 4 * step + 2 * i + lane_id() / 16));
   }
 }
 
-// Tokens 32 group .. + 31 of 16 channels, transposed.
-template <KvFormat kFormat, int kWords>
-__device__ __forceinline__ void load_value_words(std::uint32_t page, int group, int tile,
-                                                 std::uint32_t (&words)[kWords][4]) {
+// Tokens 32 group .. + 31 of 16 channels, transposed, into kWordGroups groups of words.
+template <KvFormat kFormat>
+__device__ __forceinline__ void load_values(std::uint32_t page, int group, int tile,
+                                            std::uint32_t (*words)[4]) {
   if constexpr (kFormat == KvFormat::kFp8) {
     load_matrices_transposed(words[0], latent_chunk<kFormat>(page, 32 * group + lane_id(), tile));
   } else {

@@ -76,14 +76,14 @@ class MmaProducts {
     const int first_tile = warp_id() * Shape::kOutTiles;
     ValueWords words[2];
     WeightOperands p;
-    load_values(page, 0, first_tile, words[0]);
+    load_values<kFormat>(page, 0, first_tile, words[0]);
 #pragma unroll
     for (int i = 0; i < kUnits; ++i) {
       const int tile = i % Shape::kOutTiles;
       if (tile == 0) load_weights(shared, i / Shape::kOutTiles, p);
       if (i + 1 < kUnits) {
-        load_values(page, (i + 1) / Shape::kOutTiles, first_tile + (i + 1) % Shape::kOutTiles,
-                    words[(i + 1) % 2]);
+        load_values<kFormat>(page, (i + 1) / Shape::kOutTiles,
+                             first_tile + (i + 1) % Shape::kOutTiles, words[(i + 1) % 2]);
       }
       multiply_values(words[i % 2], p, out[tile]);
     }
@@ -92,14 +92,14 @@ class MmaProducts {
  private:
   // What one step of the scores, 32 channels of K, reads from shared memory.
   struct StepOperands {
-    std::uint32_t keys[kFormat == KvFormat::kFp8 ? 1 : 2][4];
+    std::uint32_t keys[kWordGroups<kFormat>][4];
     std::uint32_t queries[Shape::kScoreBlocks][4];
   };
   struct RopeOperands {
     std::uint32_t keys[2][4];
     std::uint32_t queries[Shape::kScoreBlocks][4];
   };
-  using ValueWords = std::uint32_t[kFormat == KvFormat::kFp8 ? 1 : 2][4];
+  using ValueWords = std::uint32_t[kWordGroups<kFormat>][4];
   using WeightOperands = std::uint32_t[Shape::kOutBlocks][4];
 
   __device__ static void load_step(const Shared& shared, std::uint32_t page, int step,
@@ -154,9 +154,6 @@ class MmaProducts {
                     shared_address(shared.weights) +
                         operand_offset<kColumns>(8 * b + lane_id() % 8, 4 * group + lane_id() / 8));
     }
-  }
-  __device__ static void load_values(std::uint32_t page, int group, int tile, ValueWords& words) {
-    load_value_words<kFormat>(page, group, tile, words);
   }
   __device__ static void multiply_values(const ValueWords& words, const WeightOperands& p,
                                          float (&out)[Shape::kOutBlocks][4]) {

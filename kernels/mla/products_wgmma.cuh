@@ -52,10 +52,7 @@ class WgmmaProducts {
     }
     BlockOperand rope;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      load_rope_keys<kFormat>(page, half,
-                              *reinterpret_cast<std::uint32_t(*)[2][4]>(rope[2 * half]));
-    }
+    for (int half = 0; half < 2; ++half) load_rope_keys<kFormat>(page, half, rope + 2 * half);
     wgmma_wait<0>();
     pin_scores(s);
     scale_scores<kFormat, kColumns>(factors, s);
@@ -82,11 +79,11 @@ class WgmmaProducts {
     const int first_tile = warp_id() * Shape::kOutTiles;
     BlockWords words;
     BlockOperand a[2];
-    load_values(page, first_tile, words);
+    load_tile(page, first_tile, words);
     convert_values(words, a[0]);
 #pragma unroll
     for (int tile = 0; tile < Shape::kOutTiles; ++tile) {
-      if (tile + 1 < Shape::kOutTiles) load_values(page, first_tile + tile + 1, words);
+      if (tile + 1 < Shape::kOutTiles) load_tile(page, first_tile + tile + 1, words);
       multiply_tile(a[tile % 2], weights, out[tile]);
       if (tile + 1 < Shape::kOutTiles) {
         wgmma_wait<1>();
@@ -100,7 +97,7 @@ class WgmmaProducts {
 
  private:
   // 64 of K as it lies in shared memory, and as four operands of 16.
-  using BlockWords = std::uint32_t[kFormat == KvFormat::kFp8 ? 2 : 4][4];
+  using BlockWords = std::uint32_t[2 * kWordGroups<kFormat>][4];
   using BlockOperand = std::uint32_t[4][4];
 
   template <int kCount>
@@ -113,12 +110,9 @@ class WgmmaProducts {
   }
 
   __device__ static void load_block(std::uint32_t page, int block, BlockWords& words) {
-    constexpr int kWordsAStep = kFormat == KvFormat::kFp8 ? 1 : 2;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      load_keys<kFormat>(
-          page, 2 * block + half,
-          *reinterpret_cast<std::uint32_t(*)[kWordsAStep][4]>(words[kWordsAStep * half]));
+      load_keys<kFormat>(page, 2 * block + half, words + kWordGroups<kFormat> * half);
     }
   }
   __device__ static void convert_block(const BlockWords& words, BlockOperand& a) {
@@ -145,13 +139,10 @@ class WgmmaProducts {
   }
 
   // All 64 tokens of 16 channels.
-  __device__ static void load_values(std::uint32_t page, int tile, BlockWords& words) {
-    constexpr int kWordsAGroup = kFormat == KvFormat::kFp8 ? 1 : 2;
+  __device__ static void load_tile(std::uint32_t page, int tile, BlockWords& words) {
 #pragma unroll
     for (int group = 0; group < 2; ++group) {
-      load_value_words<kFormat>(
-          page, group, tile,
-          *reinterpret_cast<std::uint32_t(*)[kWordsAGroup][4]>(words[kWordsAGroup * group]));
+      load_values<kFormat>(page, group, tile, words + kWordGroups<kFormat> * group);
     }
   }
   __device__ static void convert_values(const BlockWords& words, BlockOperand& a) {
