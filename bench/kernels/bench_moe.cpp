@@ -271,7 +271,7 @@ Status bench_setting(Session& session, const Layer& layer, const Setting& settin
 
 Status bench_moe(Session& session) {
   HADAL_ASSIGN_OR_RETURN(const Layer layer, make_layer(session.stream));
-  for (const int tokens : {1, 4, 8, 32, 64, 256}) {
+  for (const int tokens : {1, 4, 8, 32, 64, 256, 1024}) {
     const int tile = moe::row_tile_for(tokens);
     const int split = moe::gate_up_split_for(tokens, kRank);
     HADAL_RETURN_IF_ERROR(

@@ -38,7 +38,7 @@ Status bench_add_norm_quant(Session& session, int tokens, bool with_normed) {
   const double elements = static_cast<double>(tokens) * kHidden;
   c.bytes = elements * (3 * 2 + 1 + 4.0 / 128 + (with_normed ? 2 : 0));
   c.set_bytes = elements * 4;  // x and the residual
-  c.input_sets = std::min(4096, sets_for(c.set_bytes));
+  c.input_sets = std::min(10000, sets_for(c.set_bytes));
   const std::size_t set = size(tokens, kHidden);
   const std::size_t sets = static_cast<std::size_t>(c.input_sets);
   HADAL_ASSIGN_OR_RETURN(const DeviceBuffer x, DeviceBuffer::allocate(set * sets * 2));
@@ -75,7 +75,7 @@ Status bench_norm_rope_cache(Session& session, int tokens) {
   c.bound = Bound::kCopy;
   c.bytes = static_cast<double>(tokens) * (2.0 * kFused + 1.03 * kQueryRank + 656);
   c.set_bytes = static_cast<double>(tokens) * 2 * kFused;
-  c.input_sets = std::min(30000, sets_for(c.set_bytes));
+  c.input_sets = std::min(60000, sets_for(c.set_bytes));
   const std::size_t set = size(tokens, kFused);
   const std::size_t sets = static_cast<std::size_t>(c.input_sets);
   HADAL_ASSIGN_OR_RETURN(const DeviceBuffer fused, DeviceBuffer::allocate(set * sets * 2));

@@ -15,11 +15,6 @@ namespace hadal::kernels {
 // predecessor is a kernel of this project, launched through this header.
 enum class LaunchOrder { kSerial, kOverlapped };
 
-// The first error of `code`s, for launchers that do more than one call.
-inline cudaError_t first_error(cudaError_t a, cudaError_t b) {
-  return a != cudaSuccess ? a : b;
-}
-
 #ifdef __CUDACC__
 struct LaunchShape {
   unsigned blocks = 0;

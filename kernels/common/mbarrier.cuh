@@ -32,6 +32,18 @@ __device__ __forceinline__ void mbarrier_arrive(std::uint64_t* barrier) {
                : "memory");
 }
 
+// One lane arrives for its warp. racecheck of compute-sanitizer follows a barrier only for threads
+// that arrive themselves, so in a build for it (HADAL_RACECHECK) every lane does.
+#ifdef HADAL_RACECHECK
+inline constexpr int kArrivalsOfWarp = 32;
+#else
+inline constexpr int kArrivalsOfWarp = 1;
+#endif
+__device__ __forceinline__ void mbarrier_arrive_warp(std::uint64_t* barrier) {
+  __syncwarp();
+  if (kArrivalsOfWarp == 32 || threadIdx.x % 32 == 0) mbarrier_arrive(barrier);
+}
+
 // Arrives, and asks the phase to wait for `bytes` of bulk copies as well.
 __device__ __forceinline__ void mbarrier_arrive_expect(std::uint64_t* barrier,
                                                        std::uint32_t bytes) {

@@ -316,8 +316,7 @@ __device__ void multiply_segment(const typename Policy::Params& params,
     wgmma_wait<0>();
 #pragma unroll
     for (int s = 0; s < kSlicesEach; ++s) pin_registers(block[s]);
-    __syncwarp();
-    if (lane == 0) mbarrier_arrive(&layout.empty[slot.stage]);
+    mbarrier_arrive_warp(&layout.empty[slot.stage]);
 #pragma unroll
     for (int s = 0; s < kSlicesEach; ++s) {
 #pragma unroll
@@ -484,7 +483,7 @@ __device__ void init_barriers(const StreamLayout<Policy>& layout) {
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < layout.depth; ++stage) {
       mbarrier_init(&layout.full[stage], 1 + (Policy::kTiledRows ? 1 : kLoaderThreads));
-      mbarrier_init(&layout.empty[stage], kConsumerWarps);
+      mbarrier_init(&layout.empty[stage], kConsumerWarps * kArrivalsOfWarp);
     }
     fence_barrier_init();
   }

@@ -15,8 +15,12 @@
 // Slot: | 2 weight slices (64 rows x 256 of K) | h: 2 x row_tile x 128 B | h scales | row infos |
 // shared: sums 68 x 4 B a token = 68 KiB at 256 tokens; 24.5 KiB a slot at 32 rows: 6 slots
 // bytes:  1.84 MB an expert for one TP8 rank (7168 x 256); h is read from L2 by every block
+// Above kDownSm90TokensMax tokens the sums do not fit. Then (kToRows) each tile's products go to
+// expert_out, one FP32 row per row of the plan, and combine (experts_generic.cu) adds them.
 // bound:  memory; 7168 / 64 = 112 of 132 multiprocessors, which with 98 KiB each in flight suffice
 #include <cuda_bf16.h>
+
+#include <type_traits>
 
 #include "kernels/common/async_copy.cuh"
 #include "kernels/common/mbarrier.cuh"
@@ -210,8 +214,38 @@ struct Consumer {
   int stages;
 };
 
-// Multiplies tile `index` and, when its turn has come, adds it to the sums.
+// Adds a tile's products to the sums of its rows' tokens.
 template <int kColumns>
+__device__ void add_to_sums(const Layout& layout, const RowInfo (&rows)[kColumns / 4],
+                            const float (&acc)[kColumns / 2]) {
+  const int sum_row = (threadIdx.x % 128) / 32 * 16 + threadIdx.x % 32 / 4;
+#pragma unroll
+  for (int i = 0; i < kColumns / 2; ++i) {
+    const RowInfo row = rows[(i / 4) * 2 + i % 2];
+    if (row.token >= 0) {
+      layout.sums[row.token * kSumStride + sum_row + (i % 4) / 2 * 8] += row.weight * acc[i];
+    }
+  }
+}
+
+template <int kColumns>
+__device__ void store_rows(const DownParams& p, const RowTile& tile,
+                           const float (&acc)[kColumns / 2]) {
+  const int lane = threadIdx.x % 32;
+  const int column_begin = static_cast<int>(blockIdx.x) * kSliceRows +
+                           static_cast<int>(threadIdx.x) % 128 / 32 * 16 + lane / 4;
+#pragma unroll
+  for (int i = 0; i < kColumns / 2; ++i) {
+    const int row = (i / 4) * 8 + (lane % 4) * 2 + i % 2;
+    if (row < tile.rows) {
+      p.expert_out[static_cast<std::size_t>(tile.row_begin + row) * p.shape.hidden + column_begin +
+                   (i % 4) / 2 * 8] = acc[i];
+    }
+  }
+}
+
+// Multiplies tile `index` and hands the products on.
+template <int kColumns, bool kToRows>
 __device__ void consume_tile(const DownParams& p, const Layout& layout, const Consumer& self,
                              int index, const RowTile& tile, int next_expert,
                              float2& weight_scales) {
@@ -226,27 +260,24 @@ __device__ void consume_tile(const DownParams& p, const Layout& layout, const Co
     const int slot = count % p.depth;
     mbarrier_wait(&layout.full[slot], (count / p.depth) & 1);
     multiply_stage<kColumns>(layout, slot, scales_now, acc);
-    if (last) {
+    if (last && !kToRows) {
 #pragma unroll
       for (int c = 0; c < kColumns / 4; ++c) {
         const int column = (c / 2) * 8 + (lane % 4) * 2 + c % 2;
         rows[c] = column < tile.rows ? layout.rows(slot)[column] : RowInfo{-1, 0.0f};
       }
     }
-    __syncwarp();
-    if (lane == 0) mbarrier_arrive(&layout.empty[slot]);
+    mbarrier_arrive_warp(&layout.empty[slot]);
   }
+  // The warpgroups take turns: it fixes the order of the sums, and it keeps either from running a
+  // lap of slots ahead of the other, where it would mistake one phase of a slot for another.
   if (index > 0) mbarrier_wait(&layout.turn[self.warpgroup], ((index - 1) / 2) & 1);
-  const int sum_row = (threadIdx.x % 128) / 32 * 16 + lane / 4;
-#pragma unroll
-  for (int i = 0; i < kColumns / 2; ++i) {
-    const RowInfo row = rows[(i / 4) * 2 + i % 2];
-    if (row.token >= 0) {
-      layout.sums[row.token * kSumStride + sum_row + (i % 4) / 2 * 8] += row.weight * acc[i];
-    }
+  if constexpr (kToRows) {
+    store_rows<kColumns>(p, tile, acc);
+  } else {
+    add_to_sums<kColumns>(layout, rows, acc);
   }
-  __syncwarp();
-  if (lane == 0) mbarrier_arrive(&layout.turn[1 - self.warpgroup]);
+  mbarrier_arrive_warp(&layout.turn[1 - self.warpgroup]);
 }
 
 __device__ void store_sums(const DownParams& p, const Layout& layout) {
@@ -265,9 +296,11 @@ __device__ void store_sums(const DownParams& p, const Layout& layout) {
 }
 
 // Warps 0 to 7.
-template <int kColumnsMax>
+template <int kColumnsMax, bool kToRows>
 __device__ void consume(const DownParams& p, const Layout& layout, int tile_count) {
-  for (int i = threadIdx.x; i < p.tokens * kSumStride; i += kConsumerThreads) layout.sums[i] = 0.0f;
+  for (int i = threadIdx.x; !kToRows && i < p.tokens * kSumStride; i += kConsumerThreads) {
+    layout.sums[i] = 0.0f;
+  }
   named_barrier(kConsumerBarrier, kConsumerThreads);
   const Consumer self{static_cast<int>(threadIdx.x) / 128, tile_count,
                       p.shape.intermediate / kStageK};
@@ -280,29 +313,36 @@ __device__ void consume(const DownParams& p, const Layout& layout, int tile_coun
   for (int i = self.warpgroup; i < tile_count; i += 2) {
     const RowTile tile = tiles.at(i);
     const int next_expert = ahead.at(min(i + 2, tile_count - 1)).expert;
+    const auto consume_columns = [&]<int kColumns>(std::integral_constant<int, kColumns>) {
+      consume_tile<kColumns, kToRows>(p, layout, self, i, tile, next_expert, weight_scales);
+    };
     if (kColumnsMax == 8 || tile.rows <= 8) {
-      consume_tile<8>(p, layout, self, i, tile, next_expert, weight_scales);
-    } else if (tile.rows <= 16) {
-      consume_tile<smaller(kColumnsMax, 16)>(p, layout, self, i, tile, next_expert, weight_scales);
+      consume_columns(std::integral_constant<int, 8>());
+    } else if (kColumnsMax == 16 || tile.rows <= 16) {
+      consume_columns(std::integral_constant<int, smaller(kColumnsMax, 16)>());
+    } else if (kColumnsMax == 32 || tile.rows <= 32) {
+      consume_columns(std::integral_constant<int, smaller(kColumnsMax, 32)>());
     } else {
-      consume_tile<kColumnsMax>(p, layout, self, i, tile, next_expert, weight_scales);
+      consume_columns(std::integral_constant<int, kColumnsMax>());
     }
   }
-  named_barrier(kConsumerBarrier, kConsumerThreads);
-  store_sums(p, layout);
+  if constexpr (!kToRows) {
+    named_barrier(kConsumerBarrier, kConsumerThreads);
+    store_sums(p, layout);
+  }
 }
 
-template <int kColumnsMax>
+template <int kColumnsMax, bool kToRows>
 __global__ void __launch_bounds__(kThreads, 1) down_kernel(const __grid_constant__ DownParams p) {
   extern __shared__ std::uint8_t shared[];
   const Layout layout(p, shared);
   if (threadIdx.x == 0) {
     for (int slot = 0; slot < p.depth; ++slot) {
       mbarrier_init(&layout.full[slot], 2);
-      mbarrier_init(&layout.empty[slot], kConsumerWarps / 2);
+      mbarrier_init(&layout.empty[slot], kConsumerWarps / 2 * kArrivalsOfWarp);
     }
-    mbarrier_init(&layout.turn[0], kConsumerWarps / 2);
-    mbarrier_init(&layout.turn[1], kConsumerWarps / 2);
+    mbarrier_init(&layout.turn[0], kConsumerWarps / 2 * kArrivalsOfWarp);
+    mbarrier_init(&layout.turn[1], kConsumerWarps / 2 * kArrivalsOfWarp);
     fence_barrier_init();
   }
   __syncthreads();
@@ -318,14 +358,37 @@ __global__ void __launch_bounds__(kThreads, 1) down_kernel(const __grid_constant
     fetch_rows(p, layout, tile_count);
   } else {
     wait_for_predecessor();
-    consume<kColumnsMax>(p, layout, tile_count);
+    consume<kColumnsMax, kToRows>(p, layout, tile_count);
   }
 }
 
 bool legal(const DownParams& p) {
   return p.shape.hidden % kSliceRows == 0 && p.shape.intermediate % kStageK == 0 && p.tokens >= 0 &&
-         p.tokens <= kDownSm90TokensMax && p.row_tile >= 8 && p.row_tile <= 32 &&
+         p.tokens <= kTokensMax && p.row_tile >= 8 && p.row_tile <= 64 &&
          p.hidden.rows_capacity >= rows_max(p.shape, p.tokens) && p.hidden.rows_capacity % 8 == 0;
+}
+
+template <bool kToRows>
+cudaError_t launch_kernel(DownParams p, LaunchOrder order, cudaStream_t stream) {
+  const int fixed = fixed_bytes(kToRows ? 0 : p.tokens);
+  p.depth = smaller((kSharedBytesMax - fixed) / slot_bytes(p.row_tile), kDepthMost);
+  if (p.depth < 2) return cudaErrorInvalidValue;
+  const LaunchShape shape{static_cast<unsigned>(p.shape.hidden / kSliceRows), kThreads,
+                          static_cast<unsigned>(fixed + p.depth * slot_bytes(p.row_tile))};
+  switch (p.row_tile) {
+    case 8:
+      return launch(down_kernel<8, kToRows>, p, shape, order, stream);
+    case 16:
+      return launch(down_kernel<16, kToRows>, p, shape, order, stream);
+    case 32:
+      return launch(down_kernel<32, kToRows>, p, shape, order, stream);
+    default:
+      break;
+  }
+  if constexpr (kToRows) {
+    if (p.row_tile == 64) return launch(down_kernel<64, kToRows>, p, shape, order, stream);
+  }
+  return cudaErrorInvalidValue;
 }
 
 }  // namespace
@@ -333,21 +396,9 @@ bool legal(const DownParams& p) {
 cudaError_t launch_down_sm90(const DownParams& params, LaunchOrder order, cudaStream_t stream) {
   if (!legal(params)) return cudaErrorInvalidValue;
   if (params.tokens == 0) return cudaSuccess;
-  DownParams with_depth = params;
-  const int room = kSharedBytesMax - fixed_bytes(params.tokens);
-  with_depth.depth = room / slot_bytes(params.row_tile);
-  if (with_depth.depth > kDepthMost) with_depth.depth = kDepthMost;
-  const LaunchShape shape{static_cast<unsigned>(params.shape.hidden / kSliceRows), kThreads,
-                          static_cast<unsigned>(fixed_bytes(params.tokens) +
-                                                with_depth.depth * slot_bytes(params.row_tile))};
-  switch (params.row_tile) {
-    case 8:
-      return launch(down_kernel<8>, with_depth, shape, order, stream);
-    case 16:
-      return launch(down_kernel<16>, with_depth, shape, order, stream);
-    default:
-      return launch(down_kernel<32>, with_depth, shape, order, stream);
-  }
+  if (params.tokens <= kDownSm90TokensMax) return launch_kernel<false>(params, order, stream);
+  const cudaError_t multiplied = launch_kernel<true>(params, order, stream);
+  return multiplied != cudaSuccess ? multiplied : launch_combine(params, order, stream);
 }
 
 }  // namespace hadal::kernels::moe

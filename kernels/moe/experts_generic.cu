@@ -6,6 +6,7 @@
 #include <cuda_bf16.h>
 
 #include "kernels/common/generic_tile.cuh"
+#include "kernels/common/pdl.cuh"
 #include "kernels/moe/moe.h"
 
 namespace hadal::kernels::moe {
@@ -143,18 +144,37 @@ __global__ void __launch_bounds__(kGenericThreads)
 }
 
 // One block a token; rows in the order of their experts.
-__global__ void combine_generic_kernel(const __grid_constant__ DownParams p) {
+constexpr int kCombineThreads = 256;
+__global__ void __launch_bounds__(kCombineThreads)
+    combine_kernel(const __grid_constant__ DownParams p) {
+  wait_for_predecessor();
+  let_successor_start();
   const int token = static_cast<int>(blockIdx.x);
   const int per_token = p.shape.rows_per_token();
-  for (int column = threadIdx.x; column < p.shape.hidden; column += blockDim.x) {
-    float sum = 0.0f;
-    for (int j = 0; j < per_token; ++j) {
-      const int row = p.plan.token_rows[token * per_token + j];
-      if (row < 0) continue;
-      sum += p.plan.rows[row].weight *
-             p.expert_out[static_cast<std::size_t>(row) * p.shape.hidden + column];
+  for (int column = threadIdx.x * 4; column < p.shape.hidden; column += kCombineThreads * 4) {
+    float4 parts[kTopKMax + 1];
+    float weights[kTopKMax + 1];
+#pragma unroll
+    for (int j = 0; j <= kTopKMax; ++j) {
+      const int row = j < per_token ? p.plan.token_rows[token * per_token + j] : -1;
+      weights[j] = row < 0 ? 0.0f : p.plan.rows[row].weight;
+      parts[j] = row < 0
+                     ? float4{}
+                     : *reinterpret_cast<const float4*>(
+                           p.expert_out + static_cast<std::size_t>(row) * p.shape.hidden + column);
     }
-    p.out[static_cast<std::size_t>(token) * p.shape.hidden + column] = __float2bfloat16(sum);
+    float4 sum = {};
+#pragma unroll
+    for (int j = 0; j <= kTopKMax; ++j) {
+      sum.x += weights[j] * parts[j].x;
+      sum.y += weights[j] * parts[j].y;
+      sum.z += weights[j] * parts[j].z;
+      sum.w += weights[j] * parts[j].w;
+    }
+    __align__(8) const __nv_bfloat162 packed[2] = {__floats2bfloat162_rn(sum.x, sum.y),
+                                                   __floats2bfloat162_rn(sum.z, sum.w)};
+    *reinterpret_cast<uint2*>(p.out + static_cast<std::size_t>(token) * p.shape.hidden + column) =
+        *reinterpret_cast<const uint2*>(packed);
   }
 }
 
@@ -175,6 +195,11 @@ cudaError_t launch_gate_up_generic(const GateUpParams& p, cudaStream_t stream) {
                 LaunchOrder::kSerial, stream);
 }
 
+cudaError_t launch_combine(const DownParams& p, LaunchOrder order, cudaStream_t stream) {
+  return launch(combine_kernel, p, {static_cast<unsigned>(p.tokens), kCombineThreads, 0}, order,
+                stream);
+}
+
 cudaError_t launch_down_generic(const DownParams& p, cudaStream_t stream) {
   if (p.shape.intermediate % kQuantBlock != 0 || p.tokens < 0 || p.tokens > kTokensMax ||
       !legal_tile(p.row_tile)) {
@@ -185,9 +210,7 @@ cudaError_t launch_down_generic(const DownParams& p, cudaStream_t stream) {
   const cudaError_t code =
       launch(down_generic_kernel, p, {static_cast<unsigned>(blocks), kGenericThreads, 0},
              LaunchOrder::kSerial, stream);
-  return first_error(code,
-                     launch(combine_generic_kernel, p, {static_cast<unsigned>(p.tokens), 256, 0},
-                            LaunchOrder::kSerial, stream));
+  return code != cudaSuccess ? code : launch_combine(p, LaunchOrder::kSerial, stream);
 }
 
 }  // namespace hadal::kernels::moe

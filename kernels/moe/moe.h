@@ -24,7 +24,7 @@
 namespace hadal::kernels::moe {
 
 inline constexpr int kTokensMax = 2048;         // of one launch
-inline constexpr int kDownSm90TokensMax = 256;  // its sums of all tokens stay in shared memory
+inline constexpr int kDownSm90TokensMax = 256;  // up to here all tokens' sums stay in shared memory
 inline constexpr int kExpertsMax = 1023;        // with the shared one
 inline constexpr int kTopKMax = 8;
 
@@ -50,9 +50,10 @@ constexpr int rows_max(const Shape& shape, int tokens) {
 constexpr int tiles_max(const Shape& shape, int tokens, int row_tile) {
   return tokens * shape.rows_per_token() / row_tile + experts_touched_max(shape, tokens);
 }
-// The tile that serves a batch of `tokens` best: as many rows as an expert can have, at most 32.
+// The tile that serves a batch best: as many rows as an expert can have, at most 32; at many tokens
+// 64, so that weights are read once.
 constexpr int row_tile_for(int tokens) {
-  return tokens <= 8 ? 8 : tokens <= 16 ? 16 : 32;
+  return tokens <= 8 ? 8 : tokens <= 16 ? 16 : tokens <= kDownSm90TokensMax ? 32 : 64;
 }
 
 struct Routing {
@@ -139,11 +140,14 @@ struct DownParams {
   int tokens = 0;
   int row_tile = 0;
   int depth = 0;                 // set by the launcher
-  float* expert_out = nullptr;   // generic only: [rows_max, hidden]
+  float* expert_out = nullptr;   // [rows_max, hidden]; sm90: only above kDownSm90TokensMax
   __nv_bfloat16* out = nullptr;  // [tokens, hidden]; zero for inactive tokens
 };
 cudaError_t launch_down_generic(const DownParams& params, cudaStream_t stream);
-// REQUIRES: tokens <= kDownSm90TokensMax.
+// out[t] = the sum over expert_out, by expert: the second half of both.
+cudaError_t launch_combine(const DownParams& params, LaunchOrder order, cudaStream_t stream);
+// Above kDownSm90TokensMax tokens two kernels, which pass the rows of all experts through
+// expert_out.
 cudaError_t launch_down_sm90(const DownParams& params, LaunchOrder order, cudaStream_t stream);
 
 }  // namespace hadal::kernels::moe

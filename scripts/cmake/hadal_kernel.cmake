@@ -2,6 +2,8 @@
 
 include_guard()
 
+option(HADAL_RACECHECK "Build kernels for compute-sanitizer racecheck (kernels/common/mbarrier.cuh)" OFF)
+
 # hadal_kernel(<family> [GENERIC ...] [SM90 ...] [DEPS ...])
 #   family   the folder below kernels/; the library is hadal_kernels_<family>
 #   GENERIC  sources for every architecture we ship: the correct fallback
@@ -27,6 +29,9 @@ function(hadal_kernel family)
   foreach(part IN LISTS objects)
     target_link_libraries(${part} PRIVATE hadal_build_flags)
     target_include_directories(${part} PRIVATE ${CMAKE_SOURCE_DIR})
+    if(HADAL_RACECHECK)
+      target_compile_definitions(${part} PRIVATE HADAL_RACECHECK)
+    endif()
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${part}>)
   endforeach()
   set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CUDA CUDA_ARCHITECTURES 90a)

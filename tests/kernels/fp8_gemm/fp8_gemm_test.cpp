@@ -54,7 +54,7 @@ class Case {
   std::vector<__nv_bfloat16> run_sm90(int rows, int split_stages) {
     DeviceArray<__nv_bfloat16> out(static_cast<std::size_t>(rows) * static_cast<std::size_t>(w_.n),
                                    view());
-    const int blocks = test::multiprocessors();
+    const int blocks = blocks_;
     DeviceArray<float> partials(
         rows == 0 ? 1 : partial_floats(rows, w_.n, w_.k, split_stages, blocks), view());
     Params params = this->params(rows, out.get());
@@ -91,6 +91,8 @@ class Case {
     comparison.expect_close(kRelativeErrorMax);
   }
 
+  // Later runs use this many blocks.
+  void use_blocks(int blocks) { blocks_ = blocks; }
   bool tickets_are_zero() {
     for (const unsigned ticket : tickets_.read(view())) {
       if (ticket != 0) return false;
@@ -112,6 +114,7 @@ class Case {
   }
 
   std::mt19937 random_;
+  int blocks_ = test::multiprocessors();
   device::Stream stream_;
   reference::Fp8Matrix x_;
   reference::Fp8Weight w_;
@@ -146,6 +149,16 @@ TEST(Fp8Gemm, MatchesTheTwinAtTheModelsShapes) {
       c.expect_right(c.run_generic(), 31);
     }
   }
+}
+
+TEST(Fp8Gemm, FewBlocksGoRoundTheirPipelineManyTimes) {
+  Case c(9, 256, 2048);
+  for (const int blocks : {1, 3}) {
+    c.use_blocks(blocks);
+    c.expect_right(c.run_sm90(0), 1);
+    c.expect_right(c.run_sm90(2), 1);
+  }
+  EXPECT_TRUE(c.tickets_are_zero());
 }
 
 TEST(Fp8Gemm, SameInputGivesSameBits) {

@@ -21,7 +21,7 @@ constexpr float kEpsilon = 1e-6f;
 // where the FP32 error decides a tie.
 constexpr double kNormTolerance = 1.0 / 256;
 constexpr double kNormRelativeErrorMax = 3e-3;
-constexpr double kQuantRelativeErrorMax = 0.035;
+constexpr double kQuantRelativeErrorMax = 1.0 / 16;  // half a unit of the last place of e4m3
 
 std::size_t index(int i) {
   return static_cast<std::size_t>(i);
