@@ -228,9 +228,10 @@ class Stream:
             yield line.rstrip(b"\n")
 
     def events(self):
-        """The JSON objects before [DONE]. Fails if the stream ends without it."""
+        """The JSON objects before [DONE]. Fails if the stream ends without it. Comment lines, which keep a
+        quiet stream's connection open, are skipped as clients do."""
         for line in self.lines():
-            if not line:
+            if not line or line.startswith(b":"):
                 continue
             assert line.startswith(b"data: "), line
             data = line.removeprefix(b"data: ")

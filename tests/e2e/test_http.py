@@ -155,9 +155,9 @@ class StreamTest(ServerTest):
         self.assertTrue(stream.headers["x-request-id"])
         lines = list(stream.lines())
         stream.close()
-        # Each event is one data line and one empty line; nothing follows the end mark.
+        # Each event is one line and one empty line; nothing follows the end mark.
         self.assertEqual(len(lines) % 2, 0)
-        self.assertTrue(all(line.startswith(b"data: ") for line in lines[0::2]))
+        self.assertTrue(all(line.startswith((b"data: ", b": ")) for line in lines[0::2]))
         self.assertTrue(all(line == b"" for line in lines[1::2]))
         self.assertEqual(lines[-2], b"data: [DONE]")
         self.assertEqual(lines.count(b"data: [DONE]"), 1)

@@ -10,6 +10,7 @@ import unittest
 from support import MODEL_NAME, SANITIZER, HadalServer, Stream, eval_items
 
 REQUESTS = 16 if SANITIZER else 64
+TOKENS_MAX = 96 if SANITIZER else 160
 MODES = {
     "sync, K = 0": (),
     "sync, K = 3": (
@@ -30,7 +31,7 @@ def requests():
     sets = ("smalltalk", "arith_easy", "chat", "arith_hard")
     items = [item for name in sets for item in eval_items(name, REQUESTS // len(sets))]
     for index, item in enumerate(items):
-        request = {"model": MODEL_NAME, "messages": item["messages"], "max_tokens": 160}
+        request = {"model": MODEL_NAME, "messages": item["messages"], "max_tokens": TOKENS_MAX}
         if index % 2 == 0:
             request |= {"temperature": 0}
         else:
