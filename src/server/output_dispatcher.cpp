@@ -67,7 +67,7 @@ void OutputDispatcher::run(Shard& shard) {
       std::unique_lock lock(shard.mutex);
       shard.ready.wait(
           lock, [&] { return shard.stopping || !shard.events.empty() || !shard.removed.empty(); });
-      if (shard.stopping && shard.events.empty()) return;
+      if (shard.events.empty() && shard.removed.empty()) return;  // stopping
       events.clear();
       events.swap(shard.events);
       removed.swap(shard.removed);

@@ -136,40 +136,6 @@ TEST(ApiRequest, ModelsAreKnownByName) {
   EXPECT_FALSE(parse_chat_with("model", 3).ok());
 }
 
-TEST(ApiRequest, MessagesAreCheckedByElement) {
-  const auto param_of = [](const Json& messages) {
-    const auto request = parse_chat_with("messages", messages);
-    return request.ok() ? "accepted" : request.error().param;
-  };
-  EXPECT_EQ(param_of(nullptr), "messages");
-  EXPECT_EQ(param_of("hi"), "messages");
-  EXPECT_EQ(param_of(Json::array()), "messages");
-  EXPECT_EQ(param_of({3}), "messages[0]");
-  EXPECT_EQ(param_of({{{"content", "x"}}}), "messages[0].role");
-  EXPECT_EQ(param_of({{{"role", "robot"}, {"content", "x"}}}), "messages[0].role");
-  EXPECT_EQ(param_of({{{"role", "user"}}}), "messages[0].content");
-  EXPECT_EQ(param_of({{{"role", "user"}, {"content", 5}}}), "messages[0].content");
-  const Json image = {{"role", "user"}, {"content", {{{"type", "image_url"}}}}};
-  EXPECT_EQ(param_of(Json::array({image})), "messages[0].content[0]");
-  const Json calls = {{"role", "assistant"}, {"tool_calls", {{{"function", {{"x", 1}}}}}}};
-  EXPECT_EQ(param_of(Json::array({calls})), "messages[0].tool_calls[0].function.name");
-}
-
-TEST(ApiRequest, ContentMayBeParts) {
-  const Json parts = {{{"type", "text"}, {"text", "a"}}, {{"type", "text"}, {"text", "b"}}};
-  const auto request = parse_chat_with(
-      "messages", {{{"role", "developer"}, {"content", parts}},
-                   {{"role", "assistant"},
-                    {"content", nullptr},
-                    {"tool_calls", {{{"function", {{"name", "f"}, {"arguments", "{}"}}}}}}},
-                   {{"role", "tool"}, {"content", "18C"}}});
-  ASSERT_TRUE(request.ok()) << request.error().message;
-  EXPECT_EQ(request->messages[0].role, ChatRole::kSystem);
-  EXPECT_EQ(request->messages[0].content, "ab");
-  EXPECT_EQ(request->messages[1].tool_calls[0].name, "f");
-  EXPECT_EQ(request->messages[2].role, ChatRole::kTool);
-}
-
 TEST(ApiRequest, PromptsHaveFourForms) {
   EXPECT_EQ(parse_prompt("x")->prompts.size(), 1U);
   EXPECT_EQ(parse_prompt({"x", "y"})->prompts.size(), 2U);
@@ -225,29 +191,6 @@ TEST(ApiRequest, StreamOptionsNeedAStream) {
   body["stream_options"] = {{"include_usage", "yes"}};
   EXPECT_EQ(parse(Endpoint::kChat, body).error().param, "stream_options.include_usage");
   EXPECT_FALSE(parse_chat_with("stream", "true").ok());
-}
-
-TEST(ApiRequest, WhatWouldChangeTheAnswerIsRefusedAndItsOffValueIsNot) {
-  const std::pair<const char*, std::pair<Json, Json>> cases[] = {
-      {"logprobs", {false, true}},
-      {"tools", {Json::array(), {{{"type", "function"}}}}},
-      {"tool_choice", {"none", "required"}},
-      {"response_format", {{{"type", "text"}}, {{"type", "json_object"}}}},
-      {"logit_bias", {Json::object(), {{"5", 1}}}},
-      {"reasoning_effort", {"high", "none"}},
-      {"echo", {false, true}},
-      {"continue_final_message", {false, true}},
-  };
-  for (const auto& [name, values] : cases) {
-    EXPECT_TRUE(parse_chat_with(name, values.first).ok()) << name;
-    const auto refused = parse_chat_with(name, values.second);
-    ASSERT_FALSE(refused.ok()) << name;
-    EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
-    EXPECT_EQ(refused.error().param, name);
-  }
-  EXPECT_FALSE(parse_chat_with("chat_template", "{{ x }}").ok());
-  EXPECT_FALSE(parse(Endpoint::kCompletions, {{"prompt", "x"}, {"logprobs", 0}}).ok());
-  EXPECT_TRUE(parse(Endpoint::kCompletions, {{"prompt", "x"}, {"tools", {1}}}).ok());
 }
 
 TEST(ApiRequest, UnknownFieldsAreIgnoredAndOnlyObjectsAreRequests) {

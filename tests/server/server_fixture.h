@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "hadal/base/clock.h"
@@ -14,6 +15,8 @@
 #include "server/fake_engine.h"
 
 namespace hadal {
+
+using Json = nlohmann::json;
 
 inline const Tokenizer& tiny_tokenizer() {
   static const Tokenizer tokenizer = [] {
@@ -73,6 +76,16 @@ class ServerFixture : public ::testing::Test {
     return client().Post(path, body, type);
   }
 
+  // Posts on another thread while this one plays the engine.
+  template <typename Play>
+  httplib::Result exchange(const std::string& path, const std::string& body, Play play) {
+    httplib::Result result;
+    std::thread poster([&] { result = post(path, body); });
+    play();
+    poster.join();
+    return result;
+  }
+
   // Emits the tokens of `text` and EOS.
   void answer(RequestId id, const std::string& text) {
     const auto tokens = tokens_of(text);
@@ -85,6 +98,21 @@ class ServerFixture : public ::testing::Test {
   std::unique_ptr<Server> server_;
   std::unique_ptr<FakeEngine> engine_;
 };
+
+// The data of an event stream's events.
+inline std::vector<std::string> events_of(const std::string& body) {
+  std::vector<std::string> events;
+  size_t begin = 0;
+  while (begin < body.size()) {
+    const size_t end = body.find("\n\n", begin);
+    EXPECT_NE(end, std::string::npos) << "an event without its blank line";
+    const std::string event = body.substr(begin, end - begin);
+    EXPECT_TRUE(event.starts_with("data: ")) << event;
+    events.push_back(event.substr(6));
+    begin = end + 2;
+  }
+  return events;
+}
 
 inline const std::string kChatBody =
     R"({"model":"tiny","messages":[{"role":"user","content":"What is 1+1?"}]})";

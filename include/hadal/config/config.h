@@ -29,7 +29,7 @@ struct ServeConfig {
                                                 // name in answers
   std::optional<uint64_t> seed;                 // of the seeds drawn for requests that give none
   int threads = 0;                              // CPU backend; 0: one a core
-  int64_t kv_cache_memory_bytes = int64_t{64} << 20;
+  int64_t kv_cache_memory_bytes = int64_t{48} << 20;  // modest: the CPU backend is for small models
   bool async_scheduling = false;
   std::string speculative_method;    // "mtp", or empty: no speculation
   int num_speculative_tokens = 0;    // K
