@@ -1,5 +1,7 @@
 #include "server/answer.h"
 
+#include <httplib.h>
+
 #include <chrono>
 #include <utility>
 

@@ -1,8 +1,6 @@
 // One request on its way from the engine to the socket.
 #pragma once
 
-#include <httplib.h>
-
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +10,11 @@
 #include "server/api_error.h"
 #include "server/response_writer.h"
 #include "server/server_state.h"
+
+namespace httplib {
+class DataSink;
+struct Request;
+}  // namespace httplib
 
 namespace hadal {
 

@@ -1,5 +1,7 @@
 #include "server/completion_handler.h"
 
+#include <httplib.h>
+
 #include <chrono>
 #include <memory>
 #include <utility>

@@ -1,10 +1,13 @@
 // POST /v1/chat/completions and /v1/completions.
 #pragma once
 
-#include <httplib.h>
-
 #include "server/api_request.h"
 #include "server/server_state.h"
+
+namespace httplib {
+struct Request;
+struct Response;
+}  // namespace httplib
 
 namespace hadal {
 

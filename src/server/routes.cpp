@@ -1,5 +1,7 @@
 #include "server/routes.h"
 
+#include <httplib.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>

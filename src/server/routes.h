@@ -1,9 +1,11 @@
 // The table of routes, and what every answer has in common.
 #pragma once
 
-#include <httplib.h>
-
 #include "server/server_state.h"
+
+namespace httplib {
+class Server;
+}
 
 namespace hadal {
 

@@ -47,7 +47,7 @@ TEST_F(ActiveRequestTest, SeveralChoicesAndPromptsAreOrderedByPrompt) {
       answer(id, "t" + std::to_string(i));
     }
   });
-  const Json answer_body = Json::parse(result->body);
+  const Json answer_body = result.json();
   ASSERT_EQ(answer_body["choices"].size(), 4U);
   for (size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(answer_body["choices"][i]["index"], i);
@@ -59,13 +59,13 @@ TEST_F(ActiveRequestTest, SeveralChoicesAndPromptsAreOrderedByPrompt) {
 TEST_F(ActiveRequestTest, TheEnginesRefusalsKeepTheirMeaning) {
   start();
   engine_->refuse(Error{ErrorCode::kResourceExhausted, "the queue is full"});
-  EXPECT_EQ(post("/v1/chat/completions", kChatBody)->status, 429);
+  EXPECT_EQ(post("/v1/chat/completions", kChatBody).status, 429);
   engine_->refuse(Error{ErrorCode::kTooLarge, "prompt 5 + max_tokens 9 over 10"});
   const auto too_large = post("/v1/chat/completions", kChatBody);
-  EXPECT_EQ(too_large->status, 400);
-  EXPECT_EQ(Json::parse(too_large->body)["error"]["param"], "messages");
+  EXPECT_EQ(too_large.status, 400);
+  EXPECT_EQ(too_large.json()["error"]["param"], "messages");
   engine_->refuse(Error{ErrorCode::kUnavailable, "stopped"});
-  EXPECT_EQ(post("/v1/chat/completions", kChatBody)->status, 503);
+  EXPECT_EQ(post("/v1/chat/completions", kChatBody).status, 503);
 }
 
 }  // namespace

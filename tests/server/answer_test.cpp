@@ -1,13 +1,8 @@
 #include "server/answer.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <thread>
-
+#include "server/raw_client.h"
 #include "server/server_fixture.h"
 
 namespace hadal {
@@ -24,7 +19,7 @@ TEST_F(AnswerTest, AStopStringEndsTheRequestBeforeAnyWrite) {
     engine_->emit(id, tokens_of("hello WORLD and more"));
     EXPECT_LE(engine_->finished_at(id), static_cast<int64_t>(tokens_of("hello WORLD").size()));
   });
-  const Json choice = Json::parse(result->body)["choices"][0];
+  const Json choice = result.json()["choices"][0];
   EXPECT_EQ(choice["message"]["content"], "hello ");
   EXPECT_EQ(choice["finish_reason"], "stop");
   EXPECT_EQ(choice["stop_reason"], "WORLD");
@@ -36,75 +31,45 @@ TEST_F(AnswerTest, AFailureBeforeTheFirstTokenHasAStatusAndAfterItAnEvent) {
   const auto early = exchange("/v1/chat/completions", kStreamBody, [&] {
     engine_->end(engine_->submitted(0).first, FinishReason::kError, 0, failure);
   });
-  EXPECT_EQ(early->status, 500);
+  EXPECT_EQ(early.status, 500);
   const auto late = exchange("/v1/chat/completions", kStreamBody, [&] {
     const RequestId id = engine_->submitted(1).first;
     engine_->emit(id, tokens_of("some text"));
     engine_->end(id, FinishReason::kError, 2, failure);
   });
   // The first text and the failure may have come together; then there is a status here too.
-  if (late->status == 200) {
-    const auto events = events_of(late->body);
+  if (late.status == 200) {
+    const auto events = events_of(late.body);
     ASSERT_GE(events.size(), 2U);
     EXPECT_EQ(events.back(), "[DONE]");
     EXPECT_EQ(Json::parse(events[events.size() - 2])["error"]["code"], "internal_error");
   } else {
-    EXPECT_EQ(late->status, 500);
+    EXPECT_EQ(late.status, 500);
   }
 }
 
 TEST_F(AnswerTest, AClientThatLeavesCancelsItsStream) {
   start();
-  httplib::Client leaving = client();
-  std::thread reader([&] {
-    leaving.Post("/v1/chat/completions", httplib::Headers{}, kStreamBody, "application/json",
-                 [](const char*, size_t) { return false; });
-  });
+  RawClient client(server_->port(), kStreamBody);
   const RequestId id = engine_->submitted(0).first;
   engine_->emit(id, tokens_of("hello there"));
-  reader.join();
+  client.leave();
   EXPECT_TRUE(engine_->wait_until_all_ended());
   EXPECT_TRUE(engine_->was_cancelled(id));
 }
 
 TEST_F(AnswerTest, AClientThatLeavesCancelsAPlainRequestToo) {
   start();
-  httplib::Client leaving = client();
-  std::thread reader([&] { leaving.Post("/v1/chat/completions", kChatBody, "application/json"); });
+  RawClient client(server_->port(), kChatBody);
   const RequestId id = engine_->submitted(0).first;
-  leaving.stop();
-  reader.join();
+  client.leave();
   EXPECT_TRUE(engine_->wait_until_all_ended());
   EXPECT_TRUE(engine_->was_cancelled(id));
 }
 
-// A client that asks and then reads nothing.
-class DeafClient {
- public:
-  DeafClient(int port, const std::string& body) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    const int small = 4096;
-    setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-    sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(static_cast<uint16_t>(port))};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    const std::string request =
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        "Content-Length: " +
-        std::to_string(body.size()) + "\r\n\r\n" + body;
-    EXPECT_EQ(::send(socket_, request.data(), request.size(), 0),
-              static_cast<ssize_t>(request.size()));
-  }
-  ~DeafClient() { ::close(socket_); }
-  DeafClient(const DeafClient&) = delete;
-  DeafClient& operator=(const DeafClient&) = delete;
-
- private:
-  int socket_;
-};
-
 TEST_F(AnswerTest, AClientThatDoesNotReadIsDroppedAndDelaysNobody) {
   start({.output_events_queued_max = 64});
-  const DeafClient deaf(server_->port(), kStreamBody);
+  const RawClient deaf(server_->port(), kStreamBody);
   const RequestId deaf_id = engine_->submitted(0).first;
   // The kernel takes some megabytes first.
   constexpr int kTokensMax = 2'000'000;
@@ -115,7 +80,7 @@ TEST_F(AnswerTest, AClientThatDoesNotReadIsDroppedAndDelaysNobody) {
   EXPECT_TRUE(engine_->was_cancelled(deaf_id));
   const auto other = exchange("/v1/chat/completions", kChatBody,
                               [&] { answer(engine_->submitted(1).first, "hello"); });
-  EXPECT_EQ(other->status, 200);
+  EXPECT_EQ(other.status, 200);
 }
 
 }  // namespace

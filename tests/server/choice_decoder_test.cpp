@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "server/server_fixture.h"
+#include "server/tiny_tokenizer.h"
 
 namespace hadal {
 namespace {

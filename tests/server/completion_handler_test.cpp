@@ -16,9 +16,8 @@ TEST_F(CompletionHandlerTest, AnswersAChat) {
   const auto result = exchange("/v1/chat/completions", kChatBody, [&] {
     answer(engine_->submitted(0).first, "<think>\nadd\n</think>\n\n2");
   });
-  ASSERT_TRUE(result);
-  ASSERT_EQ(result->status, 200) << result->body;
-  const Json body = Json::parse(result->body);
+  ASSERT_EQ(result.status, 200) << result.body;
+  const Json body = result.json();
   EXPECT_EQ(body["object"], "chat.completion");
   EXPECT_EQ(body["model"], "tiny");
   const Json message = body["choices"][0]["message"];
@@ -36,10 +35,10 @@ TEST_F(CompletionHandlerTest, StreamsInOpenAisOrder) {
   const auto result = exchange("/v1/chat/completions", kStreamBody, [&] {
     answer(engine_->submitted(0).first, "<think>\nwhy\n</think>\n\nyes 🙂");
   });
-  ASSERT_EQ(result->status, 200);
-  EXPECT_EQ(result->get_header_value("Content-Type"), "text/event-stream; charset=utf-8");
-  EXPECT_EQ(result->get_header_value("Cache-Control"), "no-cache");
-  auto events = events_of(result->body);
+  ASSERT_EQ(result.status, 200);
+  EXPECT_EQ(result.header("content-type"), "text/event-stream; charset=utf-8");
+  EXPECT_EQ(result.header("cache-control"), "no-cache");
+  auto events = events_of(result.body);
   ASSERT_GE(events.size(), 5U);
   EXPECT_EQ(events.back(), "[DONE]");
   events.pop_back();
@@ -66,16 +65,15 @@ TEST_F(CompletionHandlerTest, HealthAnswersWhileEveryStreamIsTaken) {
   start({.streams_max = 2, .connections_max = 8});
   std::vector<std::thread> streams;
   for (int i = 0; i < 2; ++i) {
-    streams.emplace_back(
-        [&] { EXPECT_EQ(post("/v1/chat/completions", kStreamBody)->status, 200); });
+    streams.emplace_back([&] { EXPECT_EQ(post("/v1/chat/completions", kStreamBody).status, 200); });
   }
   const RequestId first = engine_->submitted(0).first;
   const RequestId second = engine_->submitted(1).first;
   const auto refused = post("/v1/chat/completions", kStreamBody);
-  EXPECT_EQ(refused->status, 429);
-  EXPECT_EQ(Json::parse(refused->body)["error"]["type"], "rate_limit_error");
-  EXPECT_TRUE(refused->has_header("retry-after"));
-  EXPECT_EQ(client().Get("/health")->status, 200);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.json()["error"]["type"], "rate_limit_error");
+  EXPECT_FALSE(refused.header("retry-after").empty());
+  EXPECT_EQ(get("/health").status, 200);
   answer(first, "x");
   answer(second, "y");
   for (std::thread& stream : streams) stream.join();

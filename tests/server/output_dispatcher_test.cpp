@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "server/server_fixture.h"
+#include "server/fake_engine.h"
+#include "server/tiny_tokenizer.h"
 
 namespace hadal {
 namespace {

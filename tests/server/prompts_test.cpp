@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "server/server_fixture.h"
+#include "server/fake_engine.h"
+#include "server/tiny_tokenizer.h"
 
 namespace hadal {
 namespace {
