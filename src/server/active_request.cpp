@@ -75,7 +75,6 @@ Status ActiveRequest::submit(const Context& context, const ApiRequest& request, 
   Request engine_request{
       .prompt = prompt,
       .sampling = sampling_of(request, model, prompt.size(), seed, choice),
-      .priority = request.priority,
       .cache_salt = request.cache_salt,
       .leader = choice == 0 ? RequestId{} : ids_[index - choice],
   };

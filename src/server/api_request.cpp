@@ -187,16 +187,13 @@ Status parse_stream(const JsonFields& fields, ApiRequest& request) {
 }
 
 Status parse_extensions(const JsonFields& fields, ApiRequest& request) {
-  constexpr auto kInt32Min = std::numeric_limits<int32_t>::min();
   HADAL_ASSIGN_OR_RETURN(const auto skip, fields.boolean("skip_special_tokens"));
   HADAL_ASSIGN_OR_RETURN(const auto reasoning, fields.boolean("include_reasoning"));
   HADAL_ASSIGN_OR_RETURN(const auto special, fields.boolean("add_special_tokens"));
-  HADAL_ASSIGN_OR_RETURN(const auto priority, fields.integer("priority", kInt32Min, kTokensMax));
   HADAL_ASSIGN_OR_RETURN(auto salt, fields.string("cache_salt"));
   request.skip_special_tokens = skip.value_or(true);
   request.include_reasoning = reasoning.value_or(true);
   request.add_special_tokens = special.value_or(true);
-  request.priority = static_cast<int>(priority.value_or(0));
   request.cache_salt = std::move(salt).value_or("");
   return {};
 }

@@ -36,7 +36,6 @@ struct ApiRequest {
   std::optional<int64_t> max_tokens;  // none: as many as fit
   std::optional<int64_t> seed;
   int n = 1;
-  int priority = 0;
   std::string cache_salt;
 
   std::vector<std::string> stop;

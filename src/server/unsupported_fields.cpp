@@ -21,6 +21,7 @@ constexpr std::array kFields = {
     UnsupportedField{"repetition_penalty", Off::kOne},
     UnsupportedField{"length_penalty", Off::kOne},
     UnsupportedField{"min_p", Off::kZero},
+    UnsupportedField{"priority", Off::kZero},
     UnsupportedField{"min_tokens", Off::kZero},
     UnsupportedField{"logit_bias", Off::kEmpty},
     UnsupportedField{"bad_words", Off::kEmpty},

@@ -44,6 +44,7 @@ TEST_F(ActiveRequestTest, SeveralChoicesAndPromptsAreOrderedByPrompt) {
     for (size_t i = 0; i < 4; ++i) {
       const auto [id, request] = engine_->submitted(i);
       EXPECT_EQ(request.sampling.choice, i % 2);
+      EXPECT_EQ(request.leader, i % 2 == 0 ? RequestId{} : engine_->submitted(i - 1).first);
       answer(id, "t" + std::to_string(i));
     }
   });

@@ -89,7 +89,7 @@ const NumericField kNumericFields[] = {
     {"max_tokens", {1, 2, 7, 8, 9, 64, 65, 2147483647, 1.0}},
     {"max_completion_tokens", {1, 2, 7, 8, 9, 64, 65, 2147483647, 1.0}},
     {"seed", {-1, 0, 1, 2, 7, 8, 9, 64, 65, 2147483647, 2147483648, 4294967297, -1e9, 1.0}},
-    {"priority", {-1, 0, 1, 2, 7, 8, 9, 64, 65, 2147483647, -1e9, 1.0}},
+    {"priority", {0}},
     {"presence_penalty", {0}},
     {"frequency_penalty", {0}},
     {"repetition_penalty", {1, 1.0}},
