@@ -44,13 +44,25 @@ bool amx_permitted() {
 
 #endif
 
-std::vector<CpuIsa> detect() {
-  std::vector<CpuIsa> found{CpuIsa::kPortable};
+bool offered(CpuIsa isa) {
 #if defined(HADAL_CPU_X86)
-  if (has_avx2()) found.push_back(CpuIsa::kAvx2);
-  if (has_avx512()) found.push_back(CpuIsa::kAvx512);
-  if (has_avx512() && has_amx_instructions() && amx_permitted()) found.push_back(CpuIsa::kAmx);
+  switch (isa) {
+    case CpuIsa::kPortable:
+      return true;
+    case CpuIsa::kAvx2:
+      return has_avx2();
+    case CpuIsa::kAvx512:
+      return has_avx512();
+    case CpuIsa::kAmx:
+      return has_avx512() && has_amx_instructions() && amx_permitted();
+  }
 #endif
+  return isa == CpuIsa::kPortable;
+}
+
+std::vector<CpuIsa> detect() {
+  std::vector<CpuIsa> found{CpuIsa::kPortable, CpuIsa::kAvx2, CpuIsa::kAvx512, CpuIsa::kAmx};
+  std::erase_if(found, [](CpuIsa isa) { return !offered(isa); });
   return found;
 }
 

@@ -344,6 +344,7 @@ TEST_P(AttentionTest, AWriteToAPageThatWasNotGrantedAborts) {
   auto qkv = random_floats(random_, static_cast<size_t>(2 * qkv_width()));
   write_latents(batch, qkv);
   batch.add_row(0, 64, 1);
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // the pool has threads
   EXPECT_DEATH(write_latents(batch, qkv), "outside its granted pages");
 }
 
