@@ -86,7 +86,9 @@ Status ThreadedEngine::submit(RequestId id, Request request) {
   return inbox_->submit(id, std::move(request));
 }
 
+// Whoever has seen a request's last event finds it counted in stats().
 void ThreadedEngine::deliver(const OutputEvent& event) {
+  if (event.end) publish_stats();
   sink_.deliver(event);
   if (event.end) inbox_->ended(event.request);
 }

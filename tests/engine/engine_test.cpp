@@ -64,6 +64,34 @@ TEST_F(EngineTest, AnswersARequest) {
   EXPECT_EQ(sink_.output(id).end.usage.completion_tokens, 20);
 }
 
+// Events once went out before the counters: a client that read /metrics after its answer missed it.
+TEST_F(EngineTest, CountsARequestBeforeItsEndIsDelivered) {
+  class CountingSink final : public OutputSink {
+   public:
+    void deliver(const OutputEvent& event) override {
+      if (event.end) counted.push_back(engine->stats().finished);
+      inner.deliver(event);
+    }
+    Engine* engine = nullptr;
+    std::vector<std::array<int64_t, 4>> counted;
+    CollectingSink inner;
+  };
+  FakeRunner runner({});
+  CountingSink sink;
+  const auto engine = Engine::create({}, runner, sink, clock_);
+  sink.engine = engine.get();
+  engine->start();
+  for (int i = 1; i <= 20; ++i) {
+    ASSERT_TRUE(engine->submit(engine->next_id(), request_of(3, 2)).ok());
+    ASSERT_TRUE(sink.inner.wait_for_ends(i));
+  }
+  engine->stop();
+  for (size_t i = 0; i < sink.counted.size(); ++i) {
+    EXPECT_EQ(sink.counted[i][static_cast<size_t>(FinishReason::kLength)],
+              static_cast<int64_t>(i) + 1);
+  }
+}
+
 class EngineAtDepth : public EngineTest, public ::testing::WithParamInterface<int> {};
 
 TEST_P(EngineAtDepth, KeepsAsManyStepsInFlight) {

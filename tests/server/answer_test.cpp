@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "server/raw_client.h"
 #include "server/server_fixture.h"
 
@@ -64,6 +67,22 @@ TEST_F(AnswerTest, AClientThatLeavesCancelsAPlainRequestToo) {
   const RequestId id = engine_->submitted(0).first;
   client.leave();
   EXPECT_TRUE(engine_->wait_until_all_ended());
+  EXPECT_TRUE(engine_->was_cancelled(id));
+}
+
+// The connection was once looked at only when no token came for 50 ms: a model faster than that
+// went on to its last token for nobody.
+TEST_F(AnswerTest, AClientThatLeavesIsNoticedWhileTokensKeepComing) {
+  start();
+  RawClient client(server_->port(), kChatBody);
+  const RequestId id = engine_->submitted(0).first;
+  client.leave();
+  const auto tokens = tokens_of("x");
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!engine_->was_cancelled(id) && std::chrono::steady_clock::now() < give_up) {
+    engine_->emit(id, tokens);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   EXPECT_TRUE(engine_->was_cancelled(id));
 }
 

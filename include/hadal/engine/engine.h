@@ -87,6 +87,7 @@ class Engine {
   // Ends the request with reason kCancelled, unless it has ended. Never refused.
   virtual void cancel(RequestId id) = 0;
 
+  // A request whose end event has been delivered is counted.
   virtual EngineStats stats() const = 0;
   virtual EngineState state() const = 0;
 
