@@ -11,7 +11,6 @@ inline constexpr int kPageTokens = 64;       // tokens a KV page, all formats, a
 inline constexpr int kDraftsMax = 7;         // K; 8 query tokens is the attention kernels' limit
 inline constexpr int kStopTokenIdsMax = 16;  // stop_token_ids of one request, EOS not counted
 inline constexpr int kStopStringsMax = 4;
-inline constexpr int kStopStringBytesMax = 1024;
 
 struct Limits {
   int max_num_seqs = 256;             // sequences running at once = slots on the device
